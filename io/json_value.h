@@ -1,0 +1,23 @@
+/* Settings read from JSON files of other tools: is a value nothing in particular, and how it looks in a message. */
+#ifndef ENT_IO_JSON_VALUE_H
+#define ENT_IO_JSON_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "io/json.h"
+#include "src/base/status.h"
+
+/* Absent, null, false, 0, "", [] or {}: what a setting is that is not in use. */
+bool ent_json_is_trivial(const ent_json *json);
+
+/* ENT_EUNSUPPORTED "WHERE: KEY: VALUE is not supported", the value as JSON, shortened. */
+ent_status ent_json_unsupported(const char *where, const char *key, const ent_json *value);
+
+/* ENT_EFORMAT if a key of the object stands twice. */
+ent_status ent_json_check_keys(const ent_json *object, const char *where);
+
+/* Is `key` one of the n names? */
+bool ent_json_key_in(const char *key, const char *const *names, size_t n);
+
+#endif

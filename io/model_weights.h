@@ -1,0 +1,16 @@
+/* Gives a decoder the weights of a Hugging Face model folder, used in place from the mapped files. */
+#ifndef ENT_IO_MODEL_WEIGHTS_H
+#define ENT_IO_MODEL_WEIGHTS_H
+
+#include "io/safetensors.h"
+#include "src/nn/params.h"
+
+/* Binds every tensor of `files` to the parameter of its name. ENT_EFORMAT naming a tensor of another shape, an unexpected
+ * one, or a missing one. `tied`: an lm_head.weight in the files is passed over, as transformers does. Names of adapters
+ * are the business of ent_adapter_bind. `files` must stay open as long as the parameters are used. */
+ent_status ent_model_bind(ent_params *params, const ent_safetensors *files, bool tied, const char *folder);
+
+/* The same for a PEFT adapter's tensors and the parameters named "base_model.model.…". */
+ent_status ent_adapter_bind(ent_params *params, const ent_safetensors *files, const char *folder);
+
+#endif

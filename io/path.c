@@ -1,0 +1,81 @@
+#include "io/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/mem.h"
+
+const char *ent_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+ent_status ent_path_folder(char **out, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return ent_strdup(out, ".");
+    return ent_strndup(out, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+bool ent_path_ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n >= m && strcmp(path + n - m, end) == 0;
+}
+
+bool ent_path_is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool ent_path_is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+static ent_status make_dir(const char *path)
+{
+    if (mkdir(path, 0777) == 0)
+        return ENT_OK;
+    const int error = errno;
+    return ent_path_is_folder(path) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(error));
+}
+
+ent_status ent_make_dirs(const char *path)
+{
+    char *copy;
+    ent_status st = ENT_OK;
+    if (ent_path_is_folder(path))
+        return ENT_OK;
+    ENT_TRY(ent_strdup(&copy, path));
+    for (char *p = copy + 1; *copy && *p && st == ENT_OK; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        st = make_dir(copy);
+        *p = '/';
+    }
+    if (st == ENT_OK)
+        st = make_dir(copy);
+    free(copy);
+    return st;
+}
+
+ent_status ent_sync_folder(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+    /* EINVAL: a file system that doesn't sync folders */
+    const int error = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
+    close(fd);
+    return error ? ent_fail(ENT_EIO, "%s: %s", path, strerror(error)) : ENT_OK;
+}

@@ -1,0 +1,25 @@
+/* Paths as text, and folders. */
+#ifndef ENT_IO_PATH_H
+#define ENT_IO_PATH_H
+
+#include <stdbool.h>
+
+#include "src/base/status.h"
+
+/* The part after the last slash: a pointer into `path`. */
+const char *ent_path_name(const char *path);
+
+/* *out = the folder a path stands in, "." if it has none (caller frees). */
+ent_status ent_path_folder(char **out, const char *path);
+
+bool ent_path_ends_with(const char *path, const char *end);
+bool ent_path_is_folder(const char *path); /* there, and a folder (or a link to one) */
+bool ent_path_is_file(const char *path);   /* there, and something else */
+
+/* Makes the folder and the ones above it that are missing. ENT_EIO naming the one that can't be made. */
+ent_status ent_make_dirs(const char *path);
+
+/* Makes what was created, renamed or removed in the folder last. */
+ent_status ent_sync_folder(const char *path);
+
+#endif

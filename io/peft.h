@@ -1,0 +1,29 @@
+/* LoRA adapters as folders in PEFT's format: adapter_config.json beside adapter_model.safetensors.
+ *
+ * Read are adapters that differ from plain LoRA in nothing: any setting that changes the mathematics and is not one of
+ * ent_lora_config is refused by name.
+ */
+#ifndef ENT_IO_PEFT_H
+#define ENT_IO_PEFT_H
+
+#include <stddef.h>
+
+#include "io/safetensors.h"
+#include "src/base/status.h"
+#include "src/nn/lora_config.h"
+
+/* Reads FOLDER/adapter_config.json. out->layers is owned by *out, its n_layers is the highest index + 1: compare it
+ * with the model. Clear with ent_lora_config_clear; after a failure all is 0. ENT_EIO, ENT_EFORMAT, ENT_EUNSUPPORTED.
+ */
+ent_status ent_peft_read_config(ent_lora_config *out, const char *folder);
+
+/* Frees out->layers and sets all to 0. */
+void ent_lora_config_clear(ent_lora_config *config);
+
+/* Writes an adapter: tensors as ent_safetensors_write takes them, under PEFT's names
+ * ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"). A folder that isn't there yet appears as a whole;
+ * in one that is, the files are replaced one by one. base_model: path or name of the model it was trained on. */
+ent_status ent_peft_write(const char *folder, const ent_lora_config *config, const char *base_model,
+                          const ent_st_tensor *tensors, size_t count);
+
+#endif

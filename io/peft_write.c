@@ -1,0 +1,141 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "io/peft.h"
+#include "src/base/mem.h"
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void add_targets(ent_json *root, unsigned targets)
+{
+    const char *names[ENT_N_PROJ];
+    size_t n = 0;
+    for (unsigned proj = 0; proj < ENT_N_PROJ; proj++)
+        if (targets >> proj & 1)
+            names[n++] = ent_proj_name((ent_proj)proj);
+    qsort(names, n, sizeof *names, by_text);
+    ent_json *list = ent_json_add_array(root, "target_modules");
+    for (size_t i = 0; i < n; i++)
+        ent_json_add_string(list, NULL, names[i]);
+}
+
+static void add_layers(ent_json *root, const ent_lora_config *config)
+{
+    if (config->layers == NULL) {
+        ent_json_add_null(root, "layers_to_transform");
+        return;
+    }
+    ent_json *list = ent_json_add_array(root, "layers_to_transform");
+    for (size_t i = 0; i < config->n_layers; i++)
+        if (config->layers[i])
+            ent_json_add_int(list, NULL, (int64_t)i);
+}
+
+/* *out = the text of adapter_config.json (caller frees). Its keys are ones that PEFT has had since 0.7: older versions
+ * refuse a key they don't know, newer ones take their defaults for the rest. */
+static ent_status make_config(char **out, const ent_lora_config *config, const char *base_model)
+{
+    ent_json *root = ent_json_new_object();
+    ent_json_add_object(root, "alpha_pattern");
+    ent_json_add_null(root, "auto_mapping");
+    ent_json_add_string(root, "base_model_name_or_path", base_model);
+    ent_json_add_string(root, "bias", "none");
+    ent_json_add_bool(root, "fan_in_fan_out", false);
+    ent_json_add_bool(root, "inference_mode", true);
+    ent_json_add_bool(root, "init_lora_weights", true);
+    ent_json_add_null(root, "layers_pattern");
+    add_layers(root, config);
+    ent_json_add_double(root, "lora_alpha", config->alpha);
+    ent_json_add_double(root, "lora_dropout", config->dropout);
+    ent_json_add_null(root, "modules_to_save");
+    ent_json_add_string(root, "peft_type", "LORA");
+    ent_json_add_int(root, "r", (int64_t)config->r);
+    ent_json_add_object(root, "rank_pattern");
+    ent_json_add_null(root, "revision");
+    add_targets(root, config->targets);
+    ent_json_add_string(root, "task_type", "CAUSAL_LM");
+    if (config->use_rslora) /* came with 0.7.2; false is what its absence means */
+        ent_json_add_bool(root, "use_rslora", true);
+    const ent_status st = ent_json_print(out, root, true);
+    ent_json_free(root);
+    return st;
+}
+
+/* The tensors first: a folder with a config has them. */
+static ent_status write_files(const char *folder, const char *text, const ent_st_tensor *tensors, size_t count)
+{
+    ent_status st;
+    char *weights = NULL, *config = NULL;
+    ENT_GO(ent_format(&weights, "%s/adapter_model.safetensors", folder));
+    ENT_GO(ent_format(&config, "%s/adapter_config.json", folder));
+    ENT_GO(ent_safetensors_write(weights, tensors, count));
+    ENT_GO(ent_atomic_write(config, text, strlen(text)));
+done:
+    free(weights);
+    free(config);
+    return st;
+}
+
+static void remove_files(const char *folder)
+{
+    static const char *const names[] = {"adapter_model.safetensors", "adapter_config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path;
+        if (ent_format(&path, "%s/%s", folder, names[i]) != ENT_OK)
+            continue;
+        unlink(path);
+        free(path);
+    }
+    rmdir(folder);
+}
+
+/* Makes the folder under a temporary name beside its place and renames it. */
+static ent_status write_new(const char *folder, const char *text, const ent_st_tensor *tensors, size_t count)
+{
+    ent_status st;
+    char *parent = NULL, *temporary = NULL;
+    ENT_GO(ent_path_folder(&parent, folder));
+    ENT_GO(ent_make_dirs(parent));
+    ENT_GO(ent_format(&temporary, "%s/.%s.tmp-%ld", parent, ent_path_name(folder), (long)getpid()));
+    remove_files(temporary); /* of a process that died */
+    ENT_GO(ent_make_dirs(temporary));
+    st = write_files(temporary, text, tensors, count);
+    if (st == ENT_OK && rename(temporary, folder) != 0)
+        st = ent_fail(ENT_EIO, "%s: %s", folder, strerror(errno));
+    if (st != ENT_OK) {
+        remove_files(temporary);
+        goto done;
+    }
+    ENT_GO(ent_sync_folder(parent));
+done:
+    free(parent);
+    free(temporary);
+    return st;
+}
+
+ent_status ent_peft_write(const char *folder, const ent_lora_config *config, const char *base_model,
+                          const ent_st_tensor *tensors, size_t count)
+{
+    ent_status st;
+    char *text = NULL, *place = NULL;
+    ENT_GO(make_config(&text, config, base_model));
+    ENT_GO(ent_strdup(&place, folder)); /* without slashes at its end, behind which there is no name */
+    for (size_t n = strlen(place); n > 1 && place[n - 1] == '/'; n--)
+        place[n - 1] = 0;
+    if (ent_path_is_folder(place))
+        ENT_GO(write_files(place, text, tensors, count));
+    else
+        ENT_GO(write_new(place, text, tensors, count));
+done:
+    free(text);
+    free(place);
+    return st;
+}

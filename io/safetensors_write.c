@@ -1,0 +1,82 @@
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "src/base/mem.h"
+
+enum { ALIGNMENT = 8 }; /* of the data in the file */
+
+/* Wider types first, so that each tensor is aligned to its type whatever the ones before it hold; then by name. */
+static int by_type_and_name(const void *a, const void *b)
+{
+    const ent_st_tensor *x = *(const ent_st_tensor *const *)a, *y = *(const ent_st_tensor *const *)b;
+    const size_t n = ent_dtype_size(x->dtype), m = ent_dtype_size(y->dtype);
+    return n != m ? (n > m ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+/* *out = the header's text (caller frees), padded with spaces; *bytes[i] = the size of sorted tensor i. */
+static ent_status make_header(char **out, size_t *bytes, const ent_st_tensor *const *sorted, size_t count)
+{
+    size_t end = 0;
+    char *text = NULL;
+    ent_json *root = ent_json_new_object();
+    ent_status st;
+    ent_json_add_string(ent_json_add_object(root, "__metadata__"), "format", "pt");
+    for (size_t i = 0; i < count; i++) {
+        const ent_st_tensor *t = sorted[i];
+        ent_json *entry = ent_json_add_object(root, t->name);
+        assert(t->n_dims <= ENT_SAFETENSORS_MAX_DIMS);
+        ent_json_add_string(entry, "dtype", ent_dtype_name(t->dtype));
+        ent_json *shape = ent_json_add_array(entry, "shape");
+        bytes[i] = ent_dtype_size(t->dtype);
+        for (size_t d = 0; d < t->n_dims; d++) {
+            ent_json_add_int(shape, NULL, (int64_t)t->shape[d]);
+            bytes[i] *= t->shape[d];
+        }
+        ent_json *offsets = ent_json_add_array(entry, "data_offsets");
+        ent_json_add_int(offsets, NULL, (int64_t)end);
+        end += bytes[i];
+        ent_json_add_int(offsets, NULL, (int64_t)end);
+    }
+    ENT_GO(ent_json_print(&text, root, false));
+    const size_t n = strlen(text), padding = (ALIGNMENT - n % ALIGNMENT) % ALIGNMENT;
+    ENT_GO(ent_format(out, "%s%*s", text, (int)padding, ""));
+done:
+    free(text);
+    ent_json_free(root);
+    return st;
+}
+
+ent_status ent_safetensors_write(const char *path, const ent_st_tensor *tensors, size_t count)
+{
+    const ent_st_tensor **sorted = NULL;
+    ent_atomic_part *parts = NULL;
+    size_t *bytes = NULL;
+    char *header = NULL;
+    unsigned char length[8];
+    ent_status st;
+    ENT_GO(ent_calloc(&sorted, count, sizeof *sorted, path));
+    ENT_GO(ent_calloc(&bytes, count, sizeof *bytes, path));
+    ENT_GO(ent_calloc(&parts, count + 2, sizeof *parts, path));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &tensors[i];
+    qsort(sorted, count, sizeof *sorted, by_type_and_name);
+    ENT_GO(make_header(&header, bytes, sorted, count));
+    const size_t n = strlen(header);
+    for (size_t i = 0; i < sizeof length; i++)
+        length[i] = (unsigned char)(n >> (8 * i));
+    parts[0] = (ent_atomic_part){length, sizeof length};
+    parts[1] = (ent_atomic_part){header, n};
+    for (size_t i = 0; i < count; i++)
+        parts[i + 2] = (ent_atomic_part){sorted[i]->data, bytes[i]};
+    ENT_GO(ent_atomic_write_parts(path, parts, count + 2));
+done:
+    free(header);
+    free(parts);
+    free(bytes);
+    free(sorted);
+    return st;
+}

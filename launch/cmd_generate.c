@@ -1,0 +1,148 @@
+/* entrenar generate: continues a prompt. Every token is computed from the whole text before it. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/tokenizer_config.h"
+#include "launch/cmd.h"
+#include "launch/model.h"
+#include "src/base/mem.h"
+#include "src/base/tiles.h"
+#include "src/nn/sample.h"
+#include "src/tensor/gemm.h"
+
+typedef struct arguments {
+    const char *model, *adapter, *prompt;
+    double max_tokens, temperature, seed;
+    bool help;
+} arguments;
+
+static const char usage[] =
+    "usage: entrenar generate --model DIR --prompt TEXT [--adapter DIR] [--max-tokens N] [--temperature T] [--seed S]\n\n"
+    "Prints the prompt and what the model makes of it, up to the end of the text or N tokens.\n\n"
+    "  --model DIR        a Hugging Face model folder\n"
+    "  --adapter DIR      a PEFT adapter (LoRA) for it\n"
+    "  --prompt TEXT      what to continue\n"
+    "  --max-tokens N     at most so many new tokens (default 64)\n"
+    "  --temperature T    0: always the likeliest token (default); higher: more varied\n"
+    "  --seed S           of the draws (default 42): the same seed gives the same text\n";
+
+/* A whole number or decimal, all of it; false otherwise. */
+static bool number(double *out, const char *text)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    return errno == 0 && end != text && *end == '\0' && isfinite(*out) && *out >= 0;
+}
+
+static bool parse(arguments *a, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *key = argv[i];
+        const char **text = strcmp(key, "--model") == 0     ? &a->model
+                            : strcmp(key, "--adapter") == 0 ? &a->adapter
+                            : strcmp(key, "--prompt") == 0  ? &a->prompt
+                                                            : NULL;
+        double *value = strcmp(key, "--max-tokens") == 0    ? &a->max_tokens
+                        : strcmp(key, "--temperature") == 0 ? &a->temperature
+                        : strcmp(key, "--seed") == 0        ? &a->seed
+                                                            : NULL;
+        if (strcmp(key, "--help") == 0 || strcmp(key, "-h") == 0) {
+            a->help = true;
+        } else if ((text == NULL && value == NULL) || i + 1 == argc) {
+            fprintf(stderr, "entrenar: generate: %s %s\n", text || value ? "expected a value after" : "unknown option", key);
+            return false;
+        } else if (text) {
+            *text = argv[++i];
+        } else if (!number(value, argv[++i])) {
+            fprintf(stderr, "entrenar: generate: %s: expected a number of at least 0, found \"%s\"\n", key, argv[i]);
+            return false;
+        }
+    }
+    if (!a->help && (a->model == NULL || a->prompt == NULL)) {
+        fprintf(stderr, "entrenar: generate: expected --model and --prompt; --help says more\n");
+        return false;
+    }
+    return true;
+}
+
+/* The text of the first `count` ids, printed from byte *printed on. A character that isn't whole yet waits. */
+static ent_status print_new(size_t *printed, const ent_tokenizer *tokenizer, const ent_ids *ids)
+{
+    char *text;
+    size_t n;
+    ENT_TRY(ent_tokenizer_decode(&text, &n, tokenizer, ids->ids, ids->count, true));
+    static const char broken[] = "\xEF\xBF\xBD";
+    if (n >= *printed && !(n >= 3 && memcmp(text + n - 3, broken, 3) == 0)) {
+        fwrite(text + *printed, 1, n - *printed, stdout);
+        fflush(stdout);
+        *printed = n;
+    }
+    free(text);
+    return ENT_OK;
+}
+
+static ent_status next_token(int32_t *out, ent_tape *tape, ent_model *m, const ent_ids *ids, const int32_t *doc_start,
+                             const arguments *a)
+{
+    const ent_tokens tokens = {ids->count, ids->ids, doc_start};
+    const ent_rng rng = {.seed = (uint64_t)a->seed, .stream = ENT_STREAM_SAMPLE};
+    ent_tensor *logits;
+    ent_tape_rewind(tape);
+    ENT_TRY(ent_decoder_next(&logits, tape, m->decoder, &tokens));
+    *out = ent_sample(ent_values(logits), m->config.vocab_size, a->temperature, &rng, (uint64_t)ids->count);
+    return ENT_OK;
+}
+
+static ent_status generate(const arguments *a)
+{
+    enum { LONGEST = 4096 };
+    static int32_t doc_start[LONGEST]; /* one document: all zero */
+    ent_status st;
+    ent_model model = {0};
+    ent_tape *tape = NULL;
+    ent_ids ids = {0};
+    int32_t eos, next = -1;
+    size_t printed = 0;
+    const ent_model_options options = {.path = a->model, .adapter = a->adapter, .max_positions = LONGEST};
+    ENT_GO(ent_model_open(&model, &options));
+    if (model.tokenizer == NULL)
+        ENT_GO(ent_fail(ENT_EFORMAT, "%s: has no tokenizer.json", a->model));
+    ENT_GO(ent_model_eos(&eos, a->model, model.tokenizer));
+    ENT_GO(ent_gemm_prepare(ent_threads()));
+    ENT_GO(ent_tape_new(&tape, false));
+    ent_tape_record(tape, false);
+    ENT_GO(ent_tokenizer_encode(&ids, model.tokenizer, a->prompt, strlen(a->prompt), true));
+    ENT_GO(print_new(&printed, model.tokenizer, &ids));
+    for (double n = 0; n < a->max_tokens && ids.count < LONGEST; n++) {
+        ENT_GO(next_token(&next, tape, &model, &ids, doc_start, a));
+        if (next == eos)
+            break;
+        ENT_GO(ent_ids_push(&ids, next));
+        ENT_GO(print_new(&printed, model.tokenizer, &ids));
+    }
+    putchar('\n');
+done:
+    ent_ids_free(&ids);
+    ent_tape_free(tape);
+    ent_model_close(&model);
+    return st;
+}
+
+int ent_cmd_generate(int argc, char **argv)
+{
+    arguments a = {.max_tokens = 64, .seed = 42};
+    if (!parse(&a, argc, argv))
+        return ENT_EXIT_USAGE;
+    if (a.help) {
+        fputs(usage, stdout);
+        return ENT_EXIT_DONE;
+    }
+    if (generate(&a) == ENT_OK)
+        return ENT_EXIT_DONE;
+    fprintf(stderr, "entrenar: %s\n", ent_message());
+    return ENT_EXIT_FAILED;
+}

@@ -1,0 +1,145 @@
+/* entrenar train: reads the command line, opens the communicator, runs, and tells a failure once. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch/cmd.h"
+#include "launch/comm_open.h"
+#include "launch/run.h"
+
+typedef struct arguments {
+    const char *config;
+    const char **sets;
+    size_t n_sets;
+    ent_run_options run;
+    bool help;
+} arguments;
+
+static int help(void)
+{
+    char *keys;
+    if (ent_config_help(&keys) != ENT_OK) {
+        fprintf(stderr, "entrenar: %s\n", ent_message());
+        return ENT_EXIT_FAILED;
+    }
+    printf("usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n\n"
+           "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same bits\n"
+           "for any number of ranks and threads.\n\n"
+           "  --set KEY=VALUE  sets a key of the config; KEY= takes it back\n"
+           "  --resume         goes on from the newest checkpoint in training.output_dir\n"
+           "  --overwrite      replaces the run in training.output_dir\n"
+           "  --dry-run        checks config, model and data, says what would be done, writes nothing\n"
+           "  --quiet          no progress on the terminal\n\n"
+           "exit codes: 0 done, 1 failed, 2 usage\n\n"
+           "Keys of the config:\n\n%s",
+           keys);
+    free(keys);
+    return ENT_EXIT_DONE;
+}
+
+/* Fills *a; a message in *wrong if the command line is. */
+static void parse(arguments *a, char wrong[256], int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--set") == 0 && i + 1 < argc)
+            a->sets[a->n_sets++] = argv[++i];
+        else if (strncmp(argv[i], "--set=", 6) == 0)
+            a->sets[a->n_sets++] = argv[i] + 6;
+        else if (strcmp(argv[i], "--resume") == 0)
+            a->run.resume = true;
+        else if (strcmp(argv[i], "--overwrite") == 0)
+            a->run.overwrite = true;
+        else if (strcmp(argv[i], "--dry-run") == 0)
+            a->run.dry_run = true;
+        else if (strcmp(argv[i], "--quiet") == 0)
+            a->run.quiet = true;
+        else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            a->help = true;
+        else if (strcmp(argv[i], "--set") == 0)
+            snprintf(wrong, 256, "--set: expected KEY=VALUE after it");
+        else if (argv[i][0] == '-')
+            snprintf(wrong, 256, "unknown option %s", argv[i]);
+        else if (a->config)
+            snprintf(wrong, 256, "one config is expected, found %s and %s", a->config, argv[i]);
+        else
+            a->config = argv[i];
+    }
+    if (!a->config && !*wrong)
+        snprintf(wrong, 256, "expected a config");
+    if (a->run.resume && a->run.overwrite)
+        snprintf(wrong, 256, "--resume and --overwrite exclude each other");
+}
+
+static void say_where(const ent_run *run)
+{
+    const char *dir = run->config->training.output_dir;
+    const char *kind = run->model.lora.r ? "adapter" : "model";
+    printf("done    %s    %s/%s\n        checkpoint %s/checkpoints/step-%08lld.h5\n        metrics    %s/metrics.jsonl\n",
+           kind, dir, kind, dir, (long long)run->done, dir);
+}
+
+static ent_status train(const ent_config *config, ent_comm *comm, const ent_run_options *options)
+{
+    ent_run run;
+    ent_status st;
+    ENT_GO(ent_run_open(&run, config, comm, options));
+    if (options->dry_run)
+        goto done;
+    ENT_GO(ent_run_train(&run));
+    if (run.speaks)
+        say_where(&run);
+done:
+    ent_run_close(&run);
+    return st;
+}
+
+static int run_all(const arguments *a)
+{
+    static const char *const comms[] = {"auto", "self", "mpi"};
+    ent_config *config = NULL;
+    ent_comm *comm = NULL;
+    const ent_status loaded = ent_config_load(&config, a->config, a->sets, a->n_sets);
+    ent_status st;
+    if (loaded != ENT_OK) { /* still under a launcher: all ranks agree, one of them tells */
+        char message[1024];
+        snprintf(message, sizeof message, "%s", ent_message());
+        st = ent_comm_open(&comm, "auto", 60);
+        if (st == ENT_OK)
+            st = ent_fail(loaded, "%s", message);
+    } else {
+        st = ent_comm_open(&comm, comms[config->distributed.comm], config->distributed.timeout);
+    }
+    const bool tells = comm == NULL || comm->rank == 0;
+    if (comm)
+        st = ent_comm_agree(comm, st);
+    if (st == ENT_OK)
+        st = train(config, comm, &a->run);
+    if (st != ENT_OK && (tells || st == ENT_ECOMM))
+        fprintf(stderr, "entrenar: %s\n", ent_message());
+    if (st == ENT_ECOMM && comm)
+        comm->abort(comm, ENT_EXIT_FAILED);
+    ent_comm_free(comm);
+    ent_config_free(config);
+    return st == ENT_OK ? ENT_EXIT_DONE : ENT_EXIT_FAILED;
+}
+
+int ent_cmd_train(int argc, char **argv)
+{
+    arguments a = {0};
+    char wrong[256] = "";
+    a.sets = calloc((size_t)argc, sizeof *a.sets);
+    if (a.sets == NULL)
+        return ENT_EXIT_FAILED;
+    parse(&a, wrong, argc, argv);
+    int code;
+    if (a.help) {
+        code = help();
+    } else if (*wrong) {
+        fprintf(stderr, "entrenar: %s; `entrenar-train --help` says more\n", wrong);
+        code = ENT_EXIT_USAGE;
+    } else {
+        code = run_all(&a);
+    }
+    free(a.sets);
+    return code;
+}

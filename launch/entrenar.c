@@ -1,0 +1,54 @@
+/* The program: `entrenar COMMAND …`, and `entrenar-train …`, which is `entrenar train …`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "launch/cmd.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"train", ent_cmd_train, "fine-tune a model as a config says"},
+    {"generate", ent_cmd_generate, "continue a prompt"},
+    {"inspect", ent_cmd_inspect, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
+    {"tokenize", ent_cmd_tokenize, "turn text into token ids, or back"},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void help(FILE *to)
+{
+    fputs("entrenar fine-tunes Llama-family language models on CPUs, on one machine or under MPI.\n\n"
+          "usage: entrenar COMMAND [ARGUMENTS]\n\n",
+          to);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`entrenar COMMAND --help` says more. entrenar-train is `entrenar train`.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    const char *slash = strrchr(argv[0], '/');
+    if (strcmp(slash ? slash + 1 : argv[0], "entrenar-train") == 0) {
+        argv[0] = "train";
+        return ent_cmd_train(argc, argv);
+    }
+    if (argc < 2) {
+        help(stderr);
+        return ENT_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help(stdout);
+        return ENT_EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("entrenar " ENT_VERSION);
+        return ENT_EXIT_DONE;
+    }
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "entrenar: unknown command \"%s\"; `entrenar --help` lists them\n", argv[1]);
+    return ENT_EXIT_USAGE;
+}

@@ -1,0 +1,97 @@
+#include "launch/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/model_config.h"
+#include "io/model_weights.h"
+#include "io/peft.h"
+#include "io/tokenizer_json.h"
+#include "src/base/mem.h"
+
+void ent_model_close(ent_model *m)
+{
+    ent_decoder_free(m->decoder);
+    ent_safetensors_close(m->adapter);
+    ent_safetensors_close(m->weights);
+    ent_tokenizer_free(m->tokenizer);
+    free(m->tokenizer_path);
+    ent_lora_config_clear(&m->lora);
+    *m = (ent_model){0};
+}
+
+static ent_status open_tokenizer(ent_model *m, const char *folder)
+{
+    ENT_TRY(ent_format(&m->tokenizer_path, "%s/tokenizer.json", folder));
+    if (access(m->tokenizer_path, F_OK) == 0)
+        return ent_tokenizer_load(&m->tokenizer, m->tokenizer_path);
+    free(m->tokenizer_path);
+    m->tokenizer_path = NULL;
+    return ENT_OK;
+}
+
+static ent_status copy_lora(ent_lora_config *out, const ent_lora_config *from)
+{
+    *out = *from;
+    out->layers = NULL;
+    if (from->layers) {
+        ENT_TRY(ent_calloc(&out->layers, from->n_layers, 1, "layers"));
+        memcpy(out->layers, from->layers, from->n_layers);
+    }
+    return ENT_OK;
+}
+
+static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
+{
+    if (o->adapter) {
+        ENT_TRY(ent_peft_read_config(&m->lora, o->adapter));
+        m->lora.dropout = o->dropout;
+    } else if (o->lora) {
+        ENT_TRY(copy_lora(&m->lora, o->lora));
+    }
+    size_t chosen = 0;
+    for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
+        if (m->lora.layers[l] && l >= m->config.n_layers)
+            return ent_fail(ENT_ECONFIG, "%s: layer %zu is to be adapted, the model has layers 0 to %zu",
+                            o->adapter ? o->adapter : "lora.layers", l, m->config.n_layers - 1);
+        chosen += m->lora.layers[l];
+    }
+    if (m->lora.layers && chosen == 0)
+        return ent_fail(ENT_ECONFIG, "%s: no layer is to be adapted", o->adapter ? o->adapter : "lora.layers");
+    return ENT_OK;
+}
+
+static ent_status open_adapter(ent_model *m, const ent_model_options *o)
+{
+    ent_status st;
+    char *path = NULL;
+    ENT_GO(ent_format(&path, "%s/adapter_model.safetensors", o->adapter));
+    ENT_GO(ent_safetensors_open(&m->adapter, path));
+    ENT_GO(ent_adapter_bind(ent_decoder_params(m->decoder), m->adapter, o->adapter));
+done:
+    free(path);
+    return st;
+}
+
+ent_status ent_model_open(ent_model *m, const ent_model_options *o)
+{
+    *m = (ent_model){0};
+    ENT_TRY(ent_model_config_load(&m->config, o->path));
+    ENT_TRY(open_tokenizer(m, o->path));
+    ENT_TRY(choose_adapter(m, o));
+    const ent_lora_config *lora = m->lora.r ? &m->lora : NULL;
+    if (o->random && lora)
+        return ent_fail(ENT_ECONFIG, "model.init: random trains all weights, it can't be combined with lora");
+    ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
+    if (o->random) {
+        ent_decoder_init_weights(m->decoder, o->seed);
+        return ENT_OK;
+    }
+    ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
+    ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
+    if (o->adapter)
+        return open_adapter(m, o);
+    ent_decoder_init_adapters(m->decoder, o->seed);
+    return ENT_OK;
+}

@@ -1,0 +1,33 @@
+/* A model folder, loaded: config, tokenizer if there is one, mapped weights, decoder with values. */
+#ifndef ENT_LAUNCH_MODEL_H
+#define ENT_LAUNCH_MODEL_H
+
+#include "io/safetensors.h"
+#include "src/nn/decoder.h"
+#include "src/text/tokenizer.h"
+
+typedef struct ent_model {
+    ent_model_config config;
+    ent_lora_config lora;         /* r 0: no adapter */
+    ent_tokenizer *tokenizer;     /* NULL: the folder has no tokenizer.json */
+    char *tokenizer_path;
+    ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
+    ent_decoder *decoder;
+} ent_model;
+
+typedef struct ent_model_options {
+    const char *path;            /* the model folder */
+    const char *adapter;         /* a PEFT folder to go on from; NULL: none */
+    const ent_lora_config *lora; /* a new adapter; NULL: none. Not with `adapter` */
+    double dropout;              /* of the adapter of `adapter` */
+    bool train;                  /* the adapter, or without one all weights, are trainable */
+    bool random;                 /* weights from the seed, not from files */
+    uint64_t seed;
+    size_t max_positions;
+} ent_model_options;
+
+/* Loads what `options` says into *out, which ent_model_close frees also after a failure. */
+ent_status ent_model_open(ent_model *out, const ent_model_options *options);
+void ent_model_close(ent_model *model);
+
+#endif

@@ -1,0 +1,49 @@
+#include "launch/report.h"
+
+#include <stdio.h>
+
+double ent_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+const char *ent_time_format(ent_time_text *buffer, double seconds)
+{
+    const long s = seconds > 0 ? (long)(seconds + 0.5) : 0;
+    if (s >= 3600)
+        snprintf(buffer->text, sizeof buffer->text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(buffer->text, sizeof buffer->text, "%ld:%02ld", s / 60, s % 60);
+    return buffer->text;
+}
+
+static const char *scaled(ent_time_text *buffer, double x, const char *unit)
+{
+    static const char *const prefixes[] = {"", "k", "M", "G", "T"};
+    int i = 0;
+    for (; x >= 1000 && i < 4; i++)
+        x /= 1000;
+    snprintf(buffer->text, sizeof buffer->text, i ? "%.1f %s%s" : "%.0f %s%s", x, prefixes[i], unit);
+    return buffer->text;
+}
+
+const char *ent_bytes_format(ent_time_text *buffer, double bytes)
+{
+    return scaled(buffer, bytes, "B");
+}
+
+const char *ent_count_format(ent_time_text *buffer, double count)
+{
+    return scaled(buffer, count, "");
+}
+
+void ent_report_step(int64_t step, int64_t steps, const ent_step_result *r, double tokens_per_s, double left)
+{
+    ent_time_text text;
+    printf("step %*lld/%lld  loss %.4f  lr %.2e  grad norm %.3f  %.0f tokens/s  %s left\n",
+           snprintf(NULL, 0, "%lld", (long long)steps), (long long)step, (long long)steps, r->loss, r->lr, r->grad_norm,
+           tokens_per_s, ent_time_format(&text, left));
+    fflush(stdout);
+}

@@ -1,0 +1,67 @@
+/* y = max(x, 0) */
+#include "src/autograd/op.h"
+#include "src/autograd/ops.h"
+#include "src/base/tiles.h"
+
+enum { TILE = 4096 };
+
+static void forward_tile(void *context, size_t begin, size_t end)
+{
+    const ent_node *node = context;
+    const ent_real *x = ent_values(node->in[0]);
+    ent_real *y = ent_values(node->out);
+    for (size_t i = begin; i < end; i++)
+        y[i] = x[i] < 0 ? 0 : x[i]; /* NaN stays NaN */
+}
+
+static void forward(ent_node *node)
+{
+    ent_tiles(ent_tensor_count(node->out), TILE, forward_tile, node);
+}
+
+static void backward_tile(void *context, size_t begin, size_t end)
+{
+    const ent_node *node = context;
+    const ent_real *dy = node->out->grad, *x = ent_values(node->in[0]);
+    ent_real *dx = node->in[0]->grad;
+    for (size_t i = begin; i < end; i++)
+        dx[i] += x[i] <= 0 ? 0 : dy[i];
+}
+
+static void backward(ent_node *node)
+{
+    if (node->in[0]->grad)
+        ent_tiles(ent_tensor_count(node->out), TILE, backward_tile, node);
+}
+
+static ent_status apply_case(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    return ent_relu(y, tape, in[0]);
+}
+
+/* A tensor of a storage type that isn't the core's. */
+static ent_status apply_stored(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    ent_tensor stored = *in[0];
+    stored.dtype = ENT_DTYPE_BF16;
+    return ent_relu(y, tape, &stored);
+}
+
+static const ent_op_case cases[] = {
+    {.name = "positive", .apply = apply_case, .in = {{.n_dims = 2, .shape = {3, 5}, .low = 0.1, .high = 1}}, .n_in = 1},
+    {.name = "negative",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 5}, .low = -1, .high = -0.1}},
+     .n_in = 1},
+    {.name = "storage type", .apply = apply_stored, .in = {{.n_dims = 1, .shape = {4}}}, .n_in = 1, .must_fail = true},
+};
+
+const ent_op ent_op_relu = {"relu", forward, backward, cases, sizeof cases / sizeof *cases};
+
+ent_status ent_relu(ent_tensor **y, ent_tape *tape, ent_tensor *x)
+{
+    ENT_TRY(ent_op_check_real(&ent_op_relu, x));
+    ent_node *node;
+    ENT_TRY(ent_node_new(&node, tape, &ent_op_relu, &x, 1, 0));
+    return ent_node_run(y, tape, node, x->n_dims, x->shape);
+}

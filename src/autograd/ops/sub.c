@@ -1,0 +1,72 @@
+/* y = a - b */
+#include "src/autograd/op.h"
+#include "src/autograd/ops.h"
+#include "src/autograd/ops/broadcast.h"
+#include "src/base/tiles.h"
+
+static void forward_tile(void *context, size_t begin, size_t end)
+{
+    const ent_node *node = context;
+    ent_broadcast_run run = {.y = begin};
+    while (ent_broadcast_next(&run, node, end)) {
+        const ent_real *a = ent_values(node->in[0]) + run.in[0], *b = ent_values(node->in[1]) + run.in[1];
+        ent_real *y = ent_values(node->out) + run.y;
+        const size_t step_a = run.step[0], step_b = run.step[1];
+        for (size_t i = 0; i < run.n; i++)
+            y[i] = a[i * step_a] - b[i * step_b];
+    }
+}
+
+static void forward(ent_node *node)
+{
+    ent_tiles(ent_tensor_count(node->out), ENT_BROADCAST_TILE, forward_tile, node);
+}
+
+static void backward(ent_node *node)
+{
+    ent_broadcast_gradient(node, 0, 1, NULL);
+    ent_broadcast_gradient(node, 1, -1, NULL);
+}
+
+static ent_status apply_case(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    return ent_sub(y, tape, in[0], in[1]);
+}
+
+static ent_status apply_twice(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    return ent_sub(y, tape, in[0], in[0]);
+}
+
+static const ent_op_case cases[] = {
+    {.name = "equal shapes",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 4}}, {.n_dims = 2, .shape = {3, 4}}},
+     .n_in = 2},
+    {.name = "row",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 4}}, {.n_dims = 1, .shape = {4}}},
+     .n_in = 2},
+    {.name = "both repeated",
+     .apply = apply_case,
+     .in = {{.n_dims = 4, .shape = {2, 1, 3, 1}}, {.n_dims = 3, .shape = {4, 1, 5}}},
+     .n_in = 2},
+    {.name = "scalar", .apply = apply_case, .in = {{.n_dims = 0}, {.n_dims = 2, .shape = {3, 4}}}, .n_in = 2},
+    {.name = "constant",
+     .apply = apply_case,
+     .in = {{.n_dims = 1, .shape = {4}}, {.n_dims = 2, .shape = {3, 1}, .constant = true}},
+     .n_in = 2},
+    {.name = "with itself", .apply = apply_twice, .in = {{.n_dims = 2, .shape = {2, 3}}}, .n_in = 1},
+    {.name = "shapes don't broadcast",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 4}}, {.n_dims = 2, .shape = {2, 4}}},
+     .n_in = 2,
+     .must_fail = true},
+};
+
+const ent_op ent_op_sub = {"sub", forward, backward, cases, sizeof cases / sizeof *cases};
+
+ent_status ent_sub(ent_tensor **y, ent_tape *tape, ent_tensor *a, ent_tensor *b)
+{
+    return ent_broadcast_node(y, tape, &ent_op_sub, a, b);
+}

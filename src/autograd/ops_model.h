@@ -1,0 +1,58 @@
+/* The operators of a decoder. T is the number of tokens of a unit, C the hidden size, V the vocabulary. Weights may be
+ * stored as F32, BF16 or F16; a weight that requires a gradient is of the core's own type.
+ */
+#ifndef ENT_AUTOGRAD_OPS_MODEL_H
+#define ENT_AUTOGRAD_OPS_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/autograd/tape.h"
+#include "src/base/philox.h"
+
+/* y = rows `ids` of w: (n, C) from w (V, C). ids are borrowed until backward. ENT_EINVAL for an id outside [0, V). */
+ent_status ent_embedding(ent_tensor **y, ent_tape *tape, ent_tensor *w, const int32_t *ids, size_t n);
+
+/* A low-rank adapter of a linear operator: y += scale * (dropout(x) A^T) B^T (Hu et al. 2021, arXiv:2106.09685). */
+typedef struct ent_adapter {
+    ent_tensor *a, *b; /* (r, in), (out, r) */
+    ent_real scale;    /* alpha / r, or alpha / sqrt(r) */
+    float dropout;     /* of the adapter's input; 0: none */
+    ent_rng rng;       /* draws of the dropout, indexed by element of x */
+} ent_adapter;
+
+/* y = x w^T + bias: (T, out) from x (T, in), w (out, in), bias (out) or NULL; and the adapter's part, if not NULL. */
+ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias,
+                      const ent_adapter *adapter);
+
+/* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of x.
+ * (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm. */
+ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps);
+
+/* Rotary position embedding in the rotate-half order (Su et al. 2021, arXiv:2104.09864): of each head of x (T, heads *
+ * head_dim), the pair (j, j + head_dim / 2) is turned by the angle whose cosine and sine stand at [position * head_dim / 2
+ * + j]. The position of token t is t - doc_start[t]. Tables and doc_start are borrowed until backward. */
+ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_dim, const float *cosines,
+                    const float *sines, const int32_t *doc_start);
+
+/* How attention looks back: token t sees tokens s with doc_start[t] <= s <= t, and s > t - window if window > 0. */
+typedef struct ent_attention_shape {
+    size_t n_heads, n_kv_heads, head_dim; /* n_heads is a multiple of n_kv_heads: grouped heads share k and v */
+    size_t window;
+    const int32_t *doc_start; /* T of them, doc_start[t] <= t, not decreasing; borrowed until backward */
+} ent_attention_shape;
+
+/* y = softmax(q k^T / sqrt(head_dim)) v for each head: (T, n_heads * head_dim) from q of the same shape and k, v (T,
+ * n_kv_heads * head_dim). No T x T matrix is stored; backward computes the weights again. */
+ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tensor *k, ent_tensor *v,
+                         const ent_attention_shape *shape);
+
+/* y = silu(gate) * up = gate / (1 + exp(-gate)) * up, of equal shapes. */
+ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_tensor *up);
+
+/* The sum over tokens t with targets[t] >= 0 of the cross-entropy of softmax(w h[t]) and targets[t]: a scalar, from h (T,
+ * C) and w (V, C). Other tokens have targets[t] = -100. Logits exist for a few rows at a time, never as a whole.
+ * targets are borrowed until backward. ENT_EINVAL for a target outside [0, V) that is not -100. */
+ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets);
+
+#endif

@@ -1,0 +1,242 @@
+#include "src/autograd/tape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/autograd/op.h"
+#include "src/base/arena.h"
+#include "src/base/mem.h"
+
+/* Gradients of intermediate results live from the first use of a result (in reverse) to its making. Their memory is used
+ * again through this list of free pieces. */
+typedef struct piece {
+    struct piece *next;
+    ent_real *memory;
+    size_t count;
+} piece;
+
+struct ent_tape {
+    bool planning, recording;
+    ent_arena *records; /* nodes and tensors: real also when planning */
+    ent_arena *values;
+    ent_node **nodes;
+    size_t n_nodes, capacity;
+    piece *free_pieces;
+    void *scratch;
+    size_t scratch_size, scratch_peak;
+};
+
+ent_status ent_tape_new(ent_tape **out, bool planning)
+{
+    ent_status st;
+    ENT_TRY(ent_calloc(out, 1, sizeof **out, "a tape"));
+    (*out)->planning = planning;
+    (*out)->recording = true;
+    ENT_GO(ent_arena_new(&(*out)->records, "tape records", false));
+    ENT_GO(ent_arena_new(&(*out)->values, "activations", planning));
+done:
+    if (st != ENT_OK) {
+        ent_tape_free(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+void ent_tape_free(ent_tape *tape)
+{
+    if (tape == NULL)
+        return;
+    free(tape->scratch);
+    free(tape->nodes);
+    ent_arena_free(tape->values);
+    ent_arena_free(tape->records);
+    free(tape);
+}
+
+/* Makes sure of `bytes` of scratch. */
+static ent_status need_scratch(ent_tape *tape, size_t bytes)
+{
+    if (bytes > tape->scratch_peak)
+        tape->scratch_peak = bytes;
+    if (tape->planning || bytes <= tape->scratch_size)
+        return ENT_OK;
+    bytes = (bytes + 63) / 64 * 64;
+    void *p = aligned_alloc(64, bytes);
+    if (p == NULL)
+        return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes of scratch", bytes);
+    free(tape->scratch);
+    tape->scratch = p;
+    tape->scratch_size = bytes;
+    return ENT_OK;
+}
+
+ent_status ent_tape_reserve(ent_tape *tape, const ent_tape *plan)
+{
+    ent_tape_rewind(tape);
+    ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, plan->capacity, sizeof *tape->nodes, "tape records"));
+    ENT_TRY(ent_arena_reserve(tape->records, ent_arena_peak(plan->records)));
+    ENT_TRY(ent_arena_reserve(tape->values, ent_arena_peak(plan->values)));
+    return need_scratch(tape, plan->scratch_peak);
+}
+
+size_t ent_tape_peak(const ent_tape *tape)
+{
+    return ent_arena_peak(tape->values) + ent_arena_peak(tape->records) + tape->scratch_peak;
+}
+
+void ent_tape_rewind(ent_tape *tape)
+{
+    ent_arena_rewind(tape->records);
+    ent_arena_rewind(tape->values);
+    tape->n_nodes = 0;
+    tape->free_pieces = NULL;
+}
+
+void ent_tape_record(ent_tape *tape, bool on)
+{
+    tape->recording = on;
+}
+
+bool ent_tape_recording(const ent_tape *tape)
+{
+    return tape->recording;
+}
+
+bool ent_tape_planning(const ent_tape *tape)
+{
+    return tape->planning;
+}
+
+ent_status ent_tape_buffer(void *out, ent_tape *tape, size_t bytes)
+{
+    return ent_arena_alloc(out, tape->values, bytes);
+}
+
+/* A zeroed gradient of `count` numbers, from a free piece of just that size or fresh. */
+static ent_status take_gradient(ent_real **out, ent_tape *tape, size_t count)
+{
+    for (piece **link = &tape->free_pieces; *link; link = &(*link)->next) {
+        if ((*link)->count == count) {
+            *out = (*link)->memory;
+            *link = (*link)->next;
+            if (!tape->planning)
+                memset(*out, 0, count * sizeof **out);
+            return ENT_OK;
+        }
+    }
+    ENT_TRY(ent_tape_buffer(out, tape, count * sizeof **out));
+    if (!tape->planning)
+        memset(*out, 0, count * sizeof **out);
+    return ENT_OK;
+}
+
+static ent_status give_gradient_back(ent_tape *tape, ent_tensor *t)
+{
+    piece *p;
+    ENT_TRY(ent_arena_alloc(&p, tape->records, sizeof *p));
+    *p = (piece){tape->free_pieces, t->grad, ent_tensor_count(t)};
+    tape->free_pieces = p;
+    t->grad = NULL;
+    return ENT_OK;
+}
+
+static ent_status new_tensor(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
+{
+    if (n_dims > ENT_MAX_DIMS)
+        return ent_fail(ENT_EINVAL, "a tensor of %zu dimensions, at most %d are supported", n_dims, ENT_MAX_DIMS);
+    ENT_TRY(ent_arena_alloc(out, tape->records, sizeof **out));
+    **out = ent_tensor_view(NULL, n_dims, shape);
+    return ENT_OK;
+}
+
+ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data, size_t n_dims, const size_t *shape,
+                          bool requires_grad)
+{
+    ENT_TRY(new_tensor(out, tape, n_dims, shape));
+    (*out)->data = data;
+    (*out)->requires_grad = requires_grad;
+    if (requires_grad)
+        ENT_TRY(take_gradient(&(*out)->grad, tape, ent_tensor_count(*out)));
+    return ENT_OK;
+}
+
+ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_tensor *const *in, size_t n_in,
+                        size_t ctx_bytes)
+{
+    ENT_TRY(ent_arena_alloc(out, tape->records, sizeof **out));
+    memset(*out, 0, sizeof **out);
+    (*out)->op = op;
+    (*out)->n_in = n_in;
+    for (size_t i = 0; i < n_in; i++)
+        (*out)->in[i] = in[i];
+    if (ctx_bytes) {
+        ENT_TRY(ent_arena_alloc(&(*out)->ctx, tape->records, ctx_bytes));
+        memset((*out)->ctx, 0, ctx_bytes);
+    }
+    return ENT_OK;
+}
+
+ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
+{
+    ENT_TRY(new_tensor(&node->out, tape, n_dims, shape));
+    void *data;
+    ENT_TRY(ent_tape_buffer(&data, tape, ent_tensor_count(node->out) * sizeof(ent_real)));
+    node->out->data = data;
+    for (size_t i = 0; i < node->n_in; i++)
+        node->out->requires_grad |= tape->recording && node->in[i] && node->in[i]->requires_grad;
+    ENT_TRY(need_scratch(tape, node->scratch_bytes));
+    node->scratch = tape->scratch;
+    if (!tape->planning)
+        node->op->forward(node);
+    if (node->out->requires_grad) {
+        ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
+        tape->nodes[tape->n_nodes++] = node;
+    }
+    *y = node->out;
+    return ENT_OK;
+}
+
+/* Gradients for the inputs of a node that want one and have none yet. */
+static ent_status give_inputs_gradients(ent_tape *tape, ent_node *node)
+{
+    for (size_t i = 0; i < node->n_in; i++) {
+        ent_tensor *in = node->in[i];
+        if (in && in->requires_grad && in->grad == NULL)
+            ENT_TRY(take_gradient(&in->grad, tape, ent_tensor_count(in)));
+    }
+    return ENT_OK;
+}
+
+ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
+{
+    if (ent_tensor_count(loss) != 1) {
+        ent_shape_text text;
+        return ent_fail(ENT_EINVAL, "backward: expected a scalar loss, found %s",
+                        ent_shape_format(&text, loss->n_dims, loss->shape));
+    }
+    if (!loss->requires_grad)
+        return ENT_OK; /* nothing that it depends on wants a gradient */
+    if (loss->grad == NULL)
+        ENT_TRY(take_gradient(&loss->grad, tape, 1));
+    if (!tape->planning)
+        loss->grad[0] += scale;
+    for (size_t i = tape->n_nodes; i-- > 0;) {
+        ent_node *node = tape->nodes[i];
+        if (node->out->grad == NULL)
+            continue; /* the loss doesn't depend on it */
+        ENT_TRY(give_inputs_gradients(tape, node));
+        node->scratch = tape->scratch;
+        if (!tape->planning)
+            node->op->backward(node);
+        ENT_TRY(give_gradient_back(tape, node->out));
+    }
+    return ENT_OK;
+}
+
+ent_status ent_op_check_real(const ent_op *op, const ent_tensor *t)
+{
+    if (t->dtype != ENT_REAL_DTYPE)
+        return ent_fail(ENT_EINVAL, "%s: expected values of type %s, found %s", op->name,
+                        ent_dtype_name(ENT_REAL_DTYPE), ent_dtype_name(t->dtype));
+    return ENT_OK;
+}

@@ -1,0 +1,45 @@
+/* The core's number: float, or double in the build that checks gradients (ENT_F64). Storage types of weights. */
+#ifndef ENT_BASE_REAL_H
+#define ENT_BASE_REAL_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef ENT_F64
+typedef double ent_real;
+#define ENT_REAL_DTYPE ENT_DTYPE_F64
+static inline ent_real ent_exp(ent_real x)
+{
+    return exp(x);
+}
+#else
+typedef float ent_real;
+#define ENT_REAL_DTYPE ENT_DTYPE_F32
+static inline ent_real ent_exp(ent_real x)
+{
+    return expf(x);
+}
+#endif
+
+/* How numbers are stored; the names are those of safetensors. */
+typedef enum { ENT_DTYPE_F32, ENT_DTYPE_BF16, ENT_DTYPE_F16, ENT_DTYPE_F64 } ent_dtype;
+
+size_t ent_dtype_size(ent_dtype dtype);      /* bytes of one element */
+const char *ent_dtype_name(ent_dtype dtype); /* "F32", "BF16", "F16", "F64" */
+
+static inline float ent_bf16_to_f32(uint16_t h)
+{
+    const uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+float ent_f16_to_f32(uint16_t h);
+
+/* dst[i] = (ent_real) src[i] for i < n; src holds elements of `dtype`, at any alignment of its element. */
+void ent_convert(ent_real *dst, const void *src, ent_dtype dtype, size_t n);
+
+#endif

@@ -1,0 +1,299 @@
+#include "src/nn/decoder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "src/autograd/ops.h"
+#include "src/autograd/ops_model.h"
+#include "src/base/mem.h"
+#include "src/nn/rope_table.h"
+
+typedef struct projection {
+    ent_tensor *w, *bias;           /* (out, in), (out) or NULL */
+    ent_tensor *lora_a, *lora_b;    /* (r, in), (out, r); NULL: not adapted */
+    uint32_t number;                /* of its own dropout draws */
+} projection;
+
+typedef struct layer {
+    projection proj[ENT_N_PROJ];
+    ent_tensor *input_norm, *post_attention_norm; /* (C) */
+    ent_tensor *q_norm, *k_norm;                  /* (head_dim), or NULL */
+} layer;
+
+struct ent_decoder {
+    ent_model_config config;
+    bool adapted, train;
+    size_t r;
+    ent_real scale; /* of the adapters */
+    double dropout;
+    ent_params params;
+    ent_tensor *embed_tokens, *norm, *lm_head;
+    layer *layers;
+    float *cosines, *sines; /* (max_positions, head_dim / 2) */
+    size_t max_positions;
+};
+
+ent_params *ent_decoder_params(ent_decoder *decoder)
+{
+    return &decoder->params;
+}
+
+void ent_decoder_free(ent_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    free(decoder->cosines);
+    free(decoder->sines);
+    free(decoder->layers);
+    ent_params_clear(&decoder->params);
+    free(decoder);
+}
+
+/* What a projection maps from and to. */
+static void projection_sizes(size_t *out, size_t *in, const ent_model_config *c, ent_proj proj)
+{
+    const size_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+    const size_t sizes[ENT_N_PROJ][2] = {[ENT_Q_PROJ] = {q, c->hidden_size},
+                                         [ENT_K_PROJ] = {kv, c->hidden_size},
+                                         [ENT_V_PROJ] = {kv, c->hidden_size},
+                                         [ENT_O_PROJ] = {c->hidden_size, q},
+                                         [ENT_GATE_PROJ] = {c->intermediate_size, c->hidden_size},
+                                         [ENT_UP_PROJ] = {c->intermediate_size, c->hidden_size},
+                                         [ENT_DOWN_PROJ] = {c->hidden_size, c->intermediate_size}};
+    *out = sizes[proj][0];
+    *in = sizes[proj][1];
+}
+
+static bool has_bias(const ent_model_config *c, ent_proj proj)
+{
+    if (proj <= ENT_V_PROJ)
+        return c->qkv_bias;
+    return proj == ENT_O_PROJ ? c->o_bias : c->mlp_bias;
+}
+
+static ent_status declare(ent_tensor **out, ent_decoder *d, const char *name, size_t rows, size_t columns, bool trainable)
+{
+    if (columns == 0)
+        return ent_params_declare(out, &d->params, name, 1, &rows, trainable);
+    return ent_params_declare(out, &d->params, name, 2, (size_t[]){rows, columns}, trainable);
+}
+
+static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, bool adapted)
+{
+    projection *proj = &d->layers[l].proj[p];
+    char name[256];
+    size_t out, in;
+    projection_sizes(&out, &in, &d->config, p);
+    const bool full = d->train && !d->adapted;
+    const char *block = ent_proj_block(p), *kind = ent_proj_name(p);
+    proj->number = (uint32_t)(l * ENT_N_PROJ + (size_t)p);
+    snprintf(name, sizeof name, "model.layers.%zu.%s.%s.weight", l, block, kind);
+    ENT_TRY(declare(&proj->w, d, name, out, in, full));
+    if (has_bias(&d->config, p)) {
+        snprintf(name, sizeof name, "model.layers.%zu.%s.%s.bias", l, block, kind);
+        ENT_TRY(declare(&proj->bias, d, name, out, 0, full));
+    }
+    if (!adapted)
+        return ENT_OK;
+    snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_A.weight", l, block, kind);
+    ENT_TRY(declare(&proj->lora_a, d, name, d->r, in, d->train));
+    snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_B.weight", l, block, kind);
+    return declare(&proj->lora_b, d, name, out, d->r, d->train);
+}
+
+static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const char *what, size_t size)
+{
+    char name[256];
+    snprintf(name, sizeof name, "model.layers.%zu.%s.weight", l, what);
+    return declare(out, d, name, size, 0, d->train && !d->adapted);
+}
+
+static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
+{
+    const ent_model_config *c = &d->config;
+    const bool full = d->train && !d->adapted;
+    ENT_TRY(declare(&d->embed_tokens, d, "model.embed_tokens.weight", c->vocab_size, c->hidden_size, full));
+    for (size_t l = 0; l < c->n_layers; l++) {
+        layer *y = &d->layers[l];
+        ENT_TRY(declare_norm(&y->input_norm, d, l, "input_layernorm", c->hidden_size));
+        ENT_TRY(declare_norm(&y->post_attention_norm, d, l, "post_attention_layernorm", c->hidden_size));
+        if (c->qk_norm) {
+            ENT_TRY(declare_norm(&y->q_norm, d, l, "self_attn.q_norm", c->head_dim));
+            ENT_TRY(declare_norm(&y->k_norm, d, l, "self_attn.k_norm", c->head_dim));
+        }
+        const bool chosen = lora && (lora->layers == NULL || (l < lora->n_layers && lora->layers[l]));
+        for (ent_proj p = 0; p < ENT_N_PROJ; p++)
+            ENT_TRY(declare_projection(d, l, p, chosen && (lora->targets >> p & 1)));
+    }
+    ENT_TRY(declare(&d->norm, d, "model.norm.weight", c->hidden_size, 0, full));
+    d->lm_head = d->embed_tokens;
+    if (!c->tie_word_embeddings)
+        ENT_TRY(declare(&d->lm_head, d, "lm_head.weight", c->vocab_size, c->hidden_size, full));
+    return ent_params_seal(&d->params);
+}
+
+ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
+                           size_t max_positions)
+{
+    ent_status st;
+    ent_decoder *d = *out = NULL;
+    ENT_GO(ent_calloc(&d, 1, sizeof *d, "a decoder"));
+    d->config = *config;
+    d->train = train;
+    d->max_positions = max_positions;
+    if (lora) {
+        d->adapted = true;
+        d->r = lora->r;
+        d->dropout = lora->dropout;
+        d->scale = (ent_real)(lora->alpha / (lora->use_rslora ? sqrt((double)lora->r) : (double)lora->r));
+    }
+    ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
+    ENT_GO(declare_all(d, lora));
+    ENT_GO(ent_calloc(&d->cosines, max_positions * (config->head_dim / 2), sizeof(float), "the table of cosines"));
+    ENT_GO(ent_calloc(&d->sines, max_positions * (config->head_dim / 2), sizeof(float), "the table of sines"));
+    ent_rope_table(d->cosines, d->sines, config, max_positions);
+    *out = d;
+    d = NULL;
+done:
+    ent_decoder_free(d);
+    return st;
+}
+
+/* A trainable parameter gets its memory in the buffer; the caller then fills it. */
+static ent_real *own_values(ent_decoder *d, ent_tensor *t)
+{
+    ent_param *p = ent_params_find(&d->params, t->name);
+    t->data = d->params.value + p->offset;
+    return d->params.value + p->offset;
+}
+
+void ent_decoder_init_adapters(ent_decoder *d, uint64_t seed)
+{
+    for (size_t l = 0; l < d->config.n_layers; l++) {
+        for (ent_proj p = 0; p < ENT_N_PROJ; p++) {
+            const projection *proj = &d->layers[l].proj[p];
+            if (proj->lora_a == NULL)
+                continue;
+            const ent_rng rng = {.seed = seed, .stream = ENT_STREAM_INIT | proj->number << 8};
+            const float bound = 1.0f / sqrtf((float)proj->lora_a->shape[1]);
+            ent_real *a = own_values(d, proj->lora_a);
+            for (size_t i = 0; i < ent_tensor_count(proj->lora_a); i++)
+                a[i] = (ent_real)((2 * ent_random_uniform(&rng, i) - 1) * bound);
+            own_values(d, proj->lora_b);
+        }
+    }
+}
+
+void ent_decoder_init_weights(ent_decoder *d, uint64_t seed)
+{
+    for (size_t i = 0; i < d->params.count; i++) {
+        ent_tensor *t = &d->params.items[i]->tensor;
+        ent_real *w = own_values(d, t);
+        const ent_rng rng = {.seed = seed, .stream = ENT_STREAM_INIT | (uint32_t)i << 8};
+        const bool norm = t->n_dims == 1 && strstr(t->name, "norm") != NULL;
+        for (size_t j = 0; j < ent_tensor_count(t); j++)
+            w[j] = t->n_dims == 2 ? (ent_real)(0.02f * ent_random_normal(&rng, j)) : norm ? 1 : 0;
+    }
+}
+
+/* y = W x + bias, and the adapter's part. */
+static ent_status project(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *x,
+                          const ent_rng *dropout)
+{
+    if (p->lora_a == NULL)
+        return ent_linear(y, tape, x, p->w, p->bias, NULL);
+    ent_adapter adapter = {.a = p->lora_a, .b = p->lora_b, .scale = d->scale};
+    if (dropout && d->dropout > 0) {
+        adapter.dropout = (float)d->dropout;
+        adapter.rng = *dropout;
+        adapter.rng.stream = ENT_STREAM_DROPOUT | p->number << 8;
+    }
+    return ent_linear(y, tape, x, p->w, p->bias, &adapter);
+}
+
+/* One of q and k: projection, norm over each head, rotation. */
+static ent_status rotated(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *norm,
+                          ent_tensor *x, const ent_tokens *tokens, const ent_rng *dropout)
+{
+    ENT_TRY(project(y, tape, d, p, x, dropout));
+    if (norm)
+        ENT_TRY(ent_rmsnorm(y, tape, *y, norm, d->config.rms_norm_eps));
+    return ent_rope(y, tape, *y, d->config.head_dim, d->cosines, d->sines, tokens->doc_start);
+}
+
+/* x += o_proj(attention(input_norm(x))): (T, C) */
+static ent_status attention_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d, size_t l,
+                                  const ent_tokens *tokens, const ent_rng *dropout)
+{
+    const ent_model_config *c = &d->config;
+    const layer *y = &d->layers[l];
+    const ent_attention_shape shape = {.n_heads = c->n_heads,
+                                       .n_kv_heads = c->n_kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .window = l >= c->first_window_layer ? c->sliding_window : 0,
+                                       .doc_start = tokens->doc_start};
+    ent_tensor *h, *q, *k, *v, *a;
+    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->input_norm, c->rms_norm_eps));
+    ENT_TRY(rotated(&q, tape, d, &y->proj[ENT_Q_PROJ], y->q_norm, h, tokens, dropout));
+    ENT_TRY(rotated(&k, tape, d, &y->proj[ENT_K_PROJ], y->k_norm, h, tokens, dropout));
+    ENT_TRY(project(&v, tape, d, &y->proj[ENT_V_PROJ], h, dropout));
+    ENT_TRY(ent_attention(&a, tape, q, k, v, &shape));
+    ENT_TRY(project(&a, tape, d, &y->proj[ENT_O_PROJ], a, dropout));
+    return ent_add(x, tape, *x, a);
+}
+
+/* x += down_proj(silu(gate_proj(h)) * up_proj(h)), h = post_attention_norm(x): (T, C) */
+static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d, size_t l, const ent_rng *dropout)
+{
+    const layer *y = &d->layers[l];
+    ent_tensor *h, *gate, *up, *m;
+    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->post_attention_norm, d->config.rms_norm_eps));
+    ENT_TRY(project(&gate, tape, d, &y->proj[ENT_GATE_PROJ], h, dropout));
+    ENT_TRY(project(&up, tape, d, &y->proj[ENT_UP_PROJ], h, dropout));
+    ENT_TRY(ent_silu_mul(&m, tape, gate, up));
+    ENT_TRY(project(&m, tape, d, &y->proj[ENT_DOWN_PROJ], m, dropout));
+    return ent_add(x, tape, *x, m);
+}
+
+/* The final hidden state, normed: (T, C) */
+static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, const ent_tokens *tokens,
+                         const ent_rng *dropout)
+{
+    if (!ent_tape_planning(tape))
+        for (size_t t = 0; t < tokens->n; t++)
+            if (t - (size_t)tokens->doc_start[t] >= d->max_positions)
+                return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
+    ENT_TRY(ent_embedding(h, tape, d->embed_tokens, tokens->ids, tokens->n));
+    for (size_t l = 0; l < d->config.n_layers; l++) {
+        ENT_TRY(attention_block(h, tape, d, l, tokens, dropout));
+        ENT_TRY(mlp_block(h, tape, d, l, dropout));
+    }
+    return ent_rmsnorm(h, tape, *h, d->norm, d->config.rms_norm_eps);
+}
+
+ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
+{
+    ent_tensor *h;
+    ENT_TRY(hidden(&h, tape, d, tokens, NULL));
+    return ent_linear(logits, tape, h, d->lm_head, NULL, NULL);
+}
+
+ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
+{
+    ent_tensor *h, *last;
+    const size_t c = d->config.hidden_size;
+    if (tokens->n == 0)
+        return ent_fail(ENT_EINVAL, "no tokens to go on from");
+    ENT_TRY(hidden(&h, tape, d, tokens, NULL));
+    ENT_TRY(ent_tape_input(&last, tape, ent_values(h) + (tokens->n - 1) * c, 2, (size_t[]){1, c}, false));
+    return ent_linear(logits, tape, last, d->lm_head, NULL, NULL);
+}
+
+ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens,
+                            const int32_t *targets, const ent_rng *dropout)
+{
+    ent_tensor *h;
+    ENT_TRY(hidden(&h, tape, d, tokens, dropout));
+    return ent_lm_head_loss(loss, tape, h, d->lm_head, targets);
+}

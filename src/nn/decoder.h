@@ -1,0 +1,49 @@
+/* The decoder of the Llama family, with adapters: one computation, which a model's config makes Llama, Mistral, Qwen2 or
+ * Qwen3. It declares its parameters under their Hugging Face (and PEFT) names; a loader gives them values.
+ */
+#ifndef ENT_NN_DECODER_H
+#define ENT_NN_DECODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/autograd/tape.h"
+#include "src/base/philox.h"
+#include "src/nn/lora_config.h"
+#include "src/nn/model_config.h"
+#include "src/nn/params.h"
+
+typedef struct ent_decoder ent_decoder;
+
+/* A run of tokens: ids[t] in [0, V), doc_start[t] the index of the first token of t's document (not decreasing). */
+typedef struct ent_tokens {
+    size_t n;
+    const int32_t *ids, *doc_start;
+} ent_tokens;
+
+/* A decoder with declared and sealed parameters that have no values yet. `lora` NULL: all weights train; otherwise only
+ * the adapters do. `train` false: nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
+ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
+                           size_t max_positions);
+void ent_decoder_free(ent_decoder *decoder);
+
+ent_params *ent_decoder_params(ent_decoder *decoder); /* borrowed */
+
+/* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
+ * +-1/sqrt(in)), B zero. */
+void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
+
+/* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
+void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);
+
+/* *logits = (n, V); *loss = the sum of the cross-entropies of tokens with targets[t] >= 0. `dropout` gives the draws of
+ * the adapters' dropout (seed, step, unit); NULL: none, as in evaluation. Tokens and targets are borrowed until the
+ * tape is rewound. */
+ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens);
+ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
+                            const int32_t *targets, const ent_rng *dropout);
+
+/* *logits = (1, V), of the token that comes after the last one. Nothing is propagated back through it. */
+ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens);
+
+#endif

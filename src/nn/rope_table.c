@@ -1,0 +1,35 @@
+#include "src/nn/rope_table.h"
+
+#include <math.h>
+
+static const double two_pi = 6.283185307179586;
+
+/* Llama 3.1: wavelengths over original / low are divided, under original / high kept. */
+static double scale_llama3(double frequency, const ent_model_config *c)
+{
+    const double original = (double)c->rope_original_max_positions, wavelength = two_pi / frequency;
+    if (wavelength > original / c->rope_low_freq_factor)
+        return frequency / c->rope_factor;
+    if (wavelength < original / c->rope_high_freq_factor)
+        return frequency;
+    const double smooth = (original / wavelength - c->rope_low_freq_factor) /
+                          (c->rope_high_freq_factor - c->rope_low_freq_factor);
+    return (1 - smooth) * frequency / c->rope_factor + smooth * frequency;
+}
+
+void ent_rope_table(float *cosines, float *sines, const ent_model_config *c, size_t max_positions)
+{
+    const size_t half = c->head_dim / 2;
+    for (size_t j = 0; j < half; j++) {
+        double frequency = (double)(float)(1.0 / pow(c->rope_theta, 2.0 * (double)j / (double)c->head_dim));
+        if (c->rope_scaling == ENT_ROPE_LINEAR)
+            frequency /= c->rope_factor;
+        else if (c->rope_scaling == ENT_ROPE_LLAMA3)
+            frequency = scale_llama3(frequency, c);
+        for (size_t p = 0; p < max_positions; p++) {
+            const double angle = (double)((float)p * (float)frequency);
+            cosines[p * half + j] = (float)cos(angle);
+            sines[p * half + j] = (float)sin(angle);
+        }
+    }
+}

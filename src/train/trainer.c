@@ -1,0 +1,232 @@
+#include "src/train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/fixed.h"
+#include "src/base/mem.h"
+#include "src/base/tiles.h"
+#include "src/tensor/gemm.h"
+
+/* Behind the gradient, the sums carry these of a step; so one reduction does it all. */
+enum { SUM_LOSS, SUM_TARGETS, SUM_TOKENS, SUM_FAILED, N_SUMS };
+
+struct ent_trainer {
+    ent_decoder *decoder;
+    ent_params *params;
+    ent_comm *comm;
+    ent_trainer_options options;
+    ent_tape *tape;
+    int64_t *sums; /* gradient (n_trainable), then N_SUMS */
+};
+
+void ent_trainer_free(ent_trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    ent_tape_free(trainer->tape);
+    free(trainer->sums);
+    free(trainer);
+}
+
+/* Measures a unit of seq_len tokens on a planning tape, and takes that much. */
+static ent_status take_memory(ent_trainer *t)
+{
+    ent_status st;
+    ent_tape *plan = NULL;
+    ent_tensor *loss;
+    const ent_tokens tokens = {.n = t->options.seq_len};
+    const ent_rng rng = {.seed = t->options.seed};
+    ENT_GO(ent_gemm_prepare(ent_threads()));
+    ENT_GO(ent_tape_new(&plan, true));
+    ENT_GO(ent_decoder_loss(&loss, plan, t->decoder, &tokens, NULL, &rng));
+    ENT_GO(ent_tape_backward(plan, loss, 1));
+    ENT_GO(ent_tape_new(&t->tape, false));
+    ENT_GO(ent_tape_reserve(t->tape, plan));
+done:
+    ent_tape_free(plan);
+    return st;
+}
+
+ent_status ent_trainer_new(ent_trainer **out, ent_decoder *decoder, ent_comm *comm, const ent_trainer_options *options)
+{
+    ent_status st;
+    ent_trainer *t = *out = NULL;
+    ENT_GO(ent_calloc(&t, 1, sizeof *t, "a trainer"));
+    t->decoder = decoder;
+    t->params = ent_decoder_params(decoder);
+    t->comm = comm;
+    t->options = *options;
+    ENT_GO(ent_calloc(&t->sums, t->params->n_trainable + N_SUMS, sizeof *t->sums, "gradient sums"));
+    ENT_GO(take_memory(t));
+    *out = t;
+    t = NULL;
+done:
+    ent_trainer_free(t);
+    return st;
+}
+
+size_t ent_trainer_memory(const ent_trainer *t)
+{
+    const size_t n = t->params->n_trainable;
+    return ent_tape_peak(t->tape) + n * (4 * sizeof(ent_real) + sizeof *t->sums);
+}
+
+size_t ent_first_unit(size_t count, int rank, int world_size)
+{
+    const size_t r = (size_t)rank, w = (size_t)world_size;
+    return count / w * r + count % w * r / w;
+}
+
+/* sums += the unit's gradient, as fixed-point numbers; *bad is set if a gradient is not finite or too large. */
+typedef struct gradient_sum {
+    ent_trainer *trainer;
+    bool bad;
+} gradient_sum;
+
+static void add_gradient(void *context, size_t begin, size_t end)
+{
+    gradient_sum *s = context;
+    const ent_real *g = s->trainer->params->grad;
+    const double limit = ENT_GRAD_LIMIT / (double)s->trainer->options.batch_size;
+    bool bad = false;
+    for (size_t i = begin; i < end; i++) {
+        if (fabs((double)g[i]) < limit)
+            s->trainer->sums[i] += ent_to_fixed((double)g[i], ENT_GRAD_BIT);
+        else
+            bad = true;
+    }
+    if (bad)
+        __atomic_store_n(&s->bad, true, __ATOMIC_RELAXED);
+}
+
+static ent_status unit_is_bad(const ent_trainer *t, double loss, int64_t step, size_t unit)
+{
+    if (!isfinite(loss))
+        return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: the loss is %g", (long long)step + 1, unit, loss);
+    for (size_t p = 0; p < t->params->count; p++) {
+        const ent_param *param = t->params->items[p];
+        const size_t n = param->trainable ? ent_tensor_count(&param->tensor) : 0;
+        for (size_t i = 0; i < n; i++) {
+            const double g = (double)param->tensor.grad[i], limit = ENT_GRAD_LIMIT / (double)t->options.batch_size;
+            if (!(fabs(g) < limit))
+                return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: gradient of %s[%zu] is %g, its size must be below %g",
+                                (long long)step + 1, unit, param->tensor.name, i, g, limit);
+        }
+    }
+    return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: a gradient is not finite", (long long)step + 1, unit);
+}
+
+/* Loss of one unit, added to the sums; with `rng`, its gradient too. */
+static ent_status one_unit(ent_trainer *t, const ent_unit *unit, const ent_rng *rng)
+{
+    const double bit = rng ? ENT_LOSS_BIT : ENT_EVAL_BIT;
+    const ent_tokens tokens = {unit->n, unit->ids, unit->doc_start};
+    int64_t *sums = t->sums + t->params->n_trainable;
+    ent_tensor *loss;
+    if (unit->n > t->options.seq_len)
+        return ent_fail(ENT_EINVAL, "a unit of %zu tokens, at most %zu were announced", unit->n, t->options.seq_len);
+    ent_tape_rewind(t->tape);
+    ent_tape_record(t->tape, rng != NULL);
+    ENT_TRY(ent_decoder_loss(&loss, t->tape, t->decoder, &tokens, unit->targets, rng));
+    const double value = (double)ent_values(loss)[0];
+    gradient_sum sum = {t, !(fabs(value) < ENT_LOSS_LIMIT / (double)t->options.batch_size)};
+    if (rng && !sum.bad) {
+        memset(t->params->grad, 0, t->params->n_trainable * sizeof(ent_real));
+        ENT_TRY(ent_tape_backward(t->tape, loss, 1));
+        ent_tiles(t->params->n_trainable, 4096, add_gradient, &sum);
+    }
+    if (sum.bad)
+        return unit_is_bad(t, value, rng ? (int64_t)rng->step : -1, rng ? rng->unit : 0);
+    sums[SUM_LOSS] += ent_to_fixed(value, bit);
+    sums[SUM_TOKENS] += (int64_t)unit->n;
+    for (size_t i = 0; i < unit->n; i++)
+        sums[SUM_TARGETS] += unit->targets[i] >= 0;
+    return ENT_OK;
+}
+
+/* This rank's units, then the sums over all ranks; or the same failure everywhere. */
+static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source, void *context, bool train, int64_t step)
+{
+    const size_t n = train ? t->params->n_trainable : 0;
+    int64_t *sums = t->sums + t->params->n_trainable;
+    const size_t end = ent_first_unit(count, t->comm->rank + 1, t->comm->world_size);
+    ent_status st = ENT_OK;
+    memset(train ? t->sums : sums, 0, (n + N_SUMS) * sizeof *sums);
+    for (size_t i = ent_first_unit(count, t->comm->rank, t->comm->world_size); i < end && st == ENT_OK; i++) {
+        ent_unit unit;
+        const ent_rng rng = {.seed = t->options.seed, .step = (uint32_t)step, .unit = (uint32_t)i};
+        st = source(&unit, context, i);
+        if (st == ENT_OK)
+            st = one_unit(t, &unit, train ? &rng : NULL);
+    }
+    sums[SUM_FAILED] = st != ENT_OK;
+    ENT_TRY(t->comm->sum_i64(t->comm, train ? t->sums : sums, n + N_SUMS));
+    return sums[SUM_FAILED] ? ent_comm_agree(t->comm, st) : ENT_OK;
+}
+
+/* g = clip * sum / targets, over the trainer's buffer of gradients. */
+typedef struct mean_gradient {
+    const int64_t *sums;
+    ent_real *grad;
+    double inverse;
+} mean_gradient;
+
+static void mean_tile(void *context, size_t begin, size_t end)
+{
+    const mean_gradient *m = context;
+    for (size_t i = begin; i < end; i++)
+        m->grad[i] = (ent_real)(ent_from_fixed(m->sums[i], ENT_GRAD_BIT) * m->inverse);
+}
+
+static void scale_tile(void *context, size_t begin, size_t end)
+{
+    const mean_gradient *m = context;
+    for (size_t i = begin; i < end; i++)
+        m->grad[i] *= (ent_real)m->inverse;
+}
+
+static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
+{
+    const ent_params *p = t->params;
+    const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
+    if (clip < 1)
+        ent_tiles(p->n_trainable, 4096, scale_tile, &(mean_gradient){NULL, p->grad, clip});
+    for (size_t i = 0; i < p->count; i++) {
+        const ent_param *param = p->items[i];
+        const size_t at = param->offset;
+        if (param->trainable)
+            ent_optimizer_step(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at,
+                               ent_tensor_count(&param->tensor), step + 1, result->lr, param->tensor.n_dims > 1);
+    }
+}
+
+ent_status ent_trainer_step(ent_step_result *result, ent_trainer *t, int64_t step, size_t count, ent_unit_source source,
+                            void *context)
+{
+    ENT_TRY(all_units(t, count, source, context, true, step));
+    const int64_t *sums = t->sums + t->params->n_trainable;
+    *result = (ent_step_result){.targets = sums[SUM_TARGETS], .tokens = sums[SUM_TOKENS]};
+    if (result->targets == 0)
+        return ent_fail(ENT_ENUMERIC, "step %lld: no token has a target", (long long)step + 1);
+    const mean_gradient mean = {t->sums, t->params->grad, 1.0 / (double)result->targets};
+    ent_tiles(t->params->n_trainable, 4096, mean_tile, (void *)&mean);
+    result->loss = ent_from_fixed(sums[SUM_LOSS], ENT_LOSS_BIT) / (double)result->targets;
+    result->grad_norm = ent_global_norm(t->params->grad, t->params->n_trainable);
+    result->lr = ent_schedule_lr(&t->options.schedule, step);
+    update(t, result, step);
+    return ENT_OK;
+}
+
+ent_status ent_trainer_evaluate(double *loss, int64_t *targets, ent_trainer *t, size_t count, ent_unit_source source,
+                                void *context)
+{
+    ENT_TRY(all_units(t, count, source, context, false, 0));
+    const int64_t *sums = t->sums + t->params->n_trainable;
+    *targets = sums[SUM_TARGETS];
+    if (*targets == 0)
+        return ent_fail(ENT_ENUMERIC, "evaluation: no token has a target");
+    *loss = ent_from_fixed(sums[SUM_LOSS], ENT_EVAL_BIT) / (double)*targets;
+    return ENT_OK;
+}

@@ -1,0 +1,58 @@
+/* Training: units dealt to ranks, gradients summed as integers, one update. The bits of a step don't depend on the number
+ * of ranks or threads.
+ */
+#ifndef ENT_TRAIN_TRAINER_H
+#define ENT_TRAIN_TRAINER_H
+
+#include <stdint.h>
+
+#include "src/comm/comm.h"
+#include "src/nn/decoder.h"
+#include "src/optim/optimizer.h"
+#include "src/optim/schedule.h"
+#include "src/text/unit.h"
+
+typedef struct ent_trainer ent_trainer;
+
+typedef struct ent_trainer_options {
+    ent_optimizer optimizer;
+    ent_schedule schedule;
+    double grad_clip;  /* largest norm of the gradient; 0: off */
+    size_t batch_size; /* units of a step, over all ranks */
+    size_t seq_len;    /* most tokens of a unit: memory is taken for it at once */
+    uint64_t seed;     /* of dropout */
+} ent_trainer_options;
+
+/* What a step did; equal on all ranks. */
+typedef struct ent_step_result {
+    double loss;      /* mean cross-entropy of the step's target tokens, before the update; nats */
+    double grad_norm; /* of the mean gradient, before clipping */
+    double lr;
+    int64_t targets;  /* target tokens: what loss is the mean over */
+    int64_t tokens;   /* all tokens that were computed */
+} ent_step_result;
+
+/* Gives unit number i of the step: 0 <= i < count. */
+typedef ent_status (*ent_unit_source)(ent_unit *out, void *context, size_t i);
+
+/* A trainer of `decoder` (borrowed, with values) on the ranks of `comm` (borrowed). Memory for units of seq_len tokens is
+ * planned and taken here: steps allocate nothing. */
+ent_status ent_trainer_new(ent_trainer **out, ent_decoder *decoder, ent_comm *comm, const ent_trainer_options *options);
+void ent_trainer_free(ent_trainer *trainer);
+
+/* Step `step` (counted from 0) over `count` units: forward, backward, sum over ranks, clip, update. Collective; fails on
+ * all ranks alike, with the parameters as they were. ENT_ENUMERIC: a loss or gradient is not finite or too large. */
+ent_status ent_trainer_step(ent_step_result *result, ent_trainer *trainer, int64_t step, size_t count,
+                            ent_unit_source source, void *context);
+
+/* Mean loss over `count` units without training; *targets: the tokens it is the mean over. Collective. */
+ent_status ent_trainer_evaluate(double *loss, int64_t *targets, ent_trainer *trainer, size_t count,
+                                ent_unit_source source, void *context);
+
+/* Bytes this trainer took for activations, gradients and sums. */
+size_t ent_trainer_memory(const ent_trainer *trainer);
+
+/* The first unit of rank's contiguous share of `count` units; rank = world_size gives count. */
+size_t ent_first_unit(size_t count, int rank, int world_size);
+
+#endif

@@ -1,0 +1,80 @@
+/* Folders and files for tests: made below the working folder's `scratch`, removed first. */
+#ifndef ENT_TESTS_FILE_HELPERS_H
+#define ENT_TESTS_FILE_HELPERS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/path.h"
+#include "io/text.h"
+#include "src/base/status.h"
+
+#define assert_ok(call)                               \
+    do {                                              \
+        const ent_status assert_ok_st_ = (call);      \
+        if (assert_ok_st_ != ENT_OK)                  \
+            fail_msg("%s: %s", #call, ent_message()); \
+    } while (0)
+
+/* `call` fails with `code` and a message that holds `part`. */
+#define assert_fails(call, code, part)                                 \
+    do {                                                               \
+        assert_int_equal((call), (code));                              \
+        if (strstr(ent_message(), (part)) == NULL)                     \
+            fail_msg("expected \"%s\" in: %s", (part), ent_message()); \
+    } while (0)
+
+/* The path of a folder for `test`, empty. */
+static inline const char *scratch(const char *test)
+{
+    static char path[200];
+    char command[450];
+    snprintf(path, sizeof path, "scratch/%s", test);
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
+    assert_ok(ent_make_dirs(path));
+    return path;
+}
+
+/* FOLDER/NAME, good until the eighth call from here. */
+static inline const char *in_folder(const char *folder, const char *name)
+{
+    static char paths[8][600];
+    static unsigned next;
+    char path[600]; /* `folder` may be one of them */
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return memcpy(paths[next++ % 8], path, sizeof path);
+}
+
+static inline void put_file(const char *path, const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static inline char *get_file(size_t *n, const char *path)
+{
+    char *text;
+    assert_ok(ent_text_read_file(&text, n, path));
+    return text;
+}
+
+static inline void assert_files_equal(const char *a, const char *b)
+{
+    size_t n, m;
+    char *x = get_file(&n, a), *y = get_file(&m, b);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    free(x);
+    free(y);
+}
+
+#endif

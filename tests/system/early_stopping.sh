@@ -1,0 +1,19 @@
+#!/bin/bash
+# Early stopping: with a learning rate that ruins the model, validation gets worse, patience ends the run, and the best
+# adapter stays. usage: early_stopping.sh BIN SOURCE
+. "$(dirname "$0")/lib.sh" "$@"
+cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
+check "run" "$BIN/entrenar-train" config.yaml --set optimizer.lr=1.0 --set scheduler.name=constant --set scheduler.min_lr= --set scheduler.warmup_steps=0 \
+  --set data.val=train.jsonl --set eval.every=1 --set eval.patience=3
+check "it stopped before its end" sh -c "test \$(grep -c grad_norm out/metrics.jsonl) -lt 20"
+check "patience was kept" python3 - <<'P'
+import json
+v = [json.loads(l)["val_loss"] for l in open("out/metrics.jsonl") if "val_loss" in l]
+best = min(range(len(v)), key=v.__getitem__)
+assert len(v) - 1 - best == 3, v
+P
+check "there is a checkpoint of the end" test -e "$(newest out)"
+rm -rf out
+check "a good run" "$BIN/entrenar-train" config.yaml --quiet --set data.val=train.jsonl --set eval.every=5
+check "the best adapter is the last" cmp out/adapter/adapter_model.safetensors out/adapter-best/adapter_model.safetensors
+finish

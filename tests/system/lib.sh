@@ -1,0 +1,14 @@
+# Shared by the system tests, which run the programs as a user does. usage: . lib.sh BIN SOURCE
+set -u
+BIN=$1; SOURCE=$2
+DATA=$SOURCE/tests/data
+WORK=$(mktemp -d) || exit 1
+trap 'rm -rf "$WORK"' EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+failed=0; passed=0
+ok()  { passed=$((passed + 1)); echo "ok    $*"; }
+bad() { failed=$((failed + 1)); echo "FAIL  $*"; }
+check() { local what=$1; shift; if "$@" >"$WORK/log" 2>&1; then ok "$what"; else bad "$what: $(tail -3 "$WORK/log")"; fi; }
+ranks() { local n=$1; shift; if [ "$n" = 0 ]; then "$@"; else mpirun --oversubscribe --bind-to none -n "$n" "$@"; fi; } # 0: no mpirun
+newest() { ls "$1"/checkpoints/step-*.h5 | sort | tail -1; }
+finish() { echo "$passed passed, $failed failed"; [ "$failed" = 0 ]; }

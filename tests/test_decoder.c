@@ -1,0 +1,246 @@
+/* The decoder against PyTorch, transformers and PEFT (tests/data/oracle, see PROVENANCE.md): logits, loss and every
+ * gradient of the first batch, of Llama, Qwen2 and Qwen3 shapes, with full training and with adapters. The gradients of
+ * the adapters are from tests/reference/lora_gradients.py. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "io/text.h"
+#include "launch/model.h"
+#include "src/base/tiles.h"
+#include "src/tensor/gemm.h"
+
+enum { ROWS = 4, T = 48, V = 512 };
+
+static const char *const names[] = {"llama", "qwen2", "qwen3"};
+
+typedef struct batch {
+    int32_t ids[ROWS][T], targets[ROWS][T], doc_start[T];
+    size_t n_targets;
+} batch;
+
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        if ((call) != ENT_OK)                                                                                          \
+            fail_msg("%s", ent_message());                                                                             \
+    } while (0)
+
+static void path_of(char *out, size_t n, const char *name, const char *what)
+{
+    snprintf(out, n, "%s/oracle/%s/%s", ENT_TEST_DATA, name, what);
+}
+
+/* The first ROWS lines of train.jsonl; the target of position i is label i + 1. */
+static void read_batch(batch *b, const char *name)
+{
+    char path[512], *text;
+    size_t n;
+    memset(b, 0, sizeof *b);
+    path_of(path, sizeof path, name, "train.jsonl");
+    OK(ent_text_read_file(&text, &n, path));
+    char *line = text;
+    for (int r = 0; r < ROWS; r++) {
+        char *end = strchr(line, '\n');
+        ent_json *json;
+        OK(ent_json_parse(&json, line, (size_t)(end - line), path));
+        int t = 0;
+        for (ent_json *x = ent_json_first(ent_json_member(json, "input_ids")); x && t < T; x = ent_json_next(x))
+            b->ids[r][t++] = (int32_t)ent_json_number(x);
+        assert_int_equal(t, T);
+        t = 0;
+        for (ent_json *x = ent_json_first(ent_json_member(json, "labels")); x && t < T; x = ent_json_next(x), t++)
+            if (t > 0)
+                b->targets[r][t - 1] = (int32_t)ent_json_number(x);
+        b->targets[r][T - 1] = -100;
+        for (t = 0; t < T; t++)
+            b->n_targets += b->targets[r][t] >= 0;
+        ent_json_free(json);
+        line = end + 1;
+    }
+    free(text);
+}
+
+static void open_model(ent_model *m, const char *name, bool adapted)
+{
+    char model[512], adapter[512];
+    path_of(model, sizeof model, name, "model");
+    path_of(adapter, sizeof adapter, name, "adapter_init");
+    const ent_model_options options = {
+        .path = model, .adapter = adapted ? adapter : NULL, .train = true, .max_positions = T};
+    OK(ent_gemm_prepare(4));
+    OK(ent_model_open(m, &options));
+}
+
+/* |x - y| / |y| over all elements (L2). */
+static double difference(const float *x, const float *y, size_t n, double scale)
+{
+    double num = 0, den = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)x[i] * scale - (double)y[i];
+        num += d * d;
+        den += (double)y[i] * (double)y[i];
+    }
+    return sqrt(num / den);
+}
+
+static double expected_loss(const char *name, bool adapted)
+{
+    char path[512];
+    ent_json *json;
+    path_of(path, sizeof path, name, "expected.json");
+    OK(ent_json_read_file(&json, path));
+    const double loss = ent_json_number(ent_json_member(json, adapted ? "first_batch_lora_loss" : "first_batch_base_loss"));
+    ent_json_free(json);
+    return loss;
+}
+
+static void compare_logits(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *key)
+{
+    const ent_st_tensor *want = ent_safetensors_find(oracle, key);
+    ent_tape *tape;
+    assert_non_null(want);
+    OK(ent_tape_new(&tape, false));
+    ent_tape_record(tape, false);
+    for (int r = 0; r < ROWS; r++) {
+        const ent_tokens tokens = {T, b->ids[r], b->doc_start};
+        ent_tensor *logits;
+        ent_tape_rewind(tape);
+        OK(ent_decoder_logits(&logits, tape, m->decoder, &tokens));
+        const double d = difference(ent_values(logits), (const float *)want->data + r * T * V, T * V, 1);
+        if (!(d < 1e-4))
+            fail_msg("%s row %d: logits differ by %g", key, r, d);
+    }
+    ent_tape_free(tape);
+}
+
+static void compare_gradients(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *prefix, double want)
+{
+    const ent_params *p = ent_decoder_params(m->decoder);
+    ent_tape *tape;
+    double loss_sum = 0;
+    size_t compared = 0;
+    OK(ent_tape_new(&tape, false));
+    for (int r = 0; r < ROWS; r++) {
+        const ent_tokens tokens = {T, b->ids[r], b->doc_start};
+        ent_tensor *loss;
+        ent_tape_rewind(tape);
+        OK(ent_decoder_loss(&loss, tape, m->decoder, &tokens, b->targets[r], NULL));
+        loss_sum += (double)ent_values(loss)[0];
+        OK(ent_tape_backward(tape, loss, 1));
+    }
+    ent_tape_free(tape);
+    const double loss = loss_sum / (double)b->n_targets;
+    if (!(fabs(loss - want) < 5e-6 * want))
+        fail_msg("loss %.9g, expected %.9g", loss, want);
+    for (size_t i = 0; i < p->count; i++) {
+        char key[256];
+        if (!p->items[i]->trainable)
+            continue;
+        const ent_tensor *t = &p->items[i]->tensor;
+        snprintf(key, sizeof key, "%s.grad.%s", prefix, t->name);
+        const ent_st_tensor *g = ent_safetensors_find(oracle, key);
+        if (g == NULL)
+            fail_msg("no %s", key);
+        const double d = difference(t->grad, g->data, ent_tensor_count(t), 1 / (double)b->n_targets);
+        if (!(d < 1e-4))
+            fail_msg("%s differs by %g", key, d);
+        compared++;
+    }
+    size_t in_oracle = 0;
+    for (size_t i = 0; i < ent_safetensors_count(oracle); i++)
+        in_oracle += strncmp(ent_safetensors_at(oracle, i)->name, prefix, strlen(prefix)) == 0 &&
+                     strstr(ent_safetensors_at(oracle, i)->name, ".grad.") != NULL;
+    assert_int_equal(compared, in_oracle); /* every gradient of the oracle was compared */
+}
+
+static void first_batch(bool adapted)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        batch b;
+        ent_model m;
+        ent_safetensors *oracle, *gradients;
+        path_of(path, sizeof path, names[i], "tensors.safetensors");
+        read_batch(&b, names[i]);
+        open_model(&m, names[i], adapted);
+        OK(ent_safetensors_open(&oracle, path));
+        path_of(path, sizeof path, names[i], adapted ? "lora_gradients.safetensors" : "tensors.safetensors");
+        OK(ent_safetensors_open(&gradients, path));
+        ent_set_threads(2);
+        compare_logits(&m, &b, oracle, adapted ? "lora.logits" : "base.logits");
+        compare_gradients(&m, &b, gradients, adapted ? "lora" : "base", expected_loss(names[i], adapted));
+        ent_set_threads(1);
+        ent_safetensors_close(gradients);
+        ent_safetensors_close(oracle);
+        ent_model_close(&m);
+    }
+}
+
+static void all_weights_agree_with_pytorch(void **state)
+{
+    (void)state;
+    first_batch(false);
+}
+
+static void adapters_agree_with_peft(void **state)
+{
+    (void)state;
+    first_batch(true);
+}
+
+/* Packing: two documents in one unit give the loss and gradients of the two alone. */
+static void packed_documents_do_not_see_each_other(void **state)
+{
+    (void)state;
+    ent_model m;
+    batch b;
+    ent_tape *tape;
+    ent_tensor *loss;
+    double alone = 0;
+    read_batch(&b, "qwen3");
+    open_model(&m, "qwen3", true);
+    OK(ent_tape_new(&tape, false));
+    for (int r = 0; r < 2; r++) {
+        const ent_tokens tokens = {20, b.ids[r], b.doc_start};
+        int32_t targets[20];
+        memcpy(targets, b.targets[r], sizeof targets);
+        ent_tape_rewind(tape);
+        OK(ent_decoder_loss(&loss, tape, m.decoder, &tokens, targets, NULL));
+        alone += (double)ent_values(loss)[0];
+    }
+    int32_t ids[40], targets[40], doc_start[40];
+    for (int t = 0; t < 40; t++) {
+        ids[t] = b.ids[t / 20][t % 20];
+        targets[t] = b.targets[t / 20][t % 20];
+        doc_start[t] = t / 20 * 20;
+    }
+    ent_tape_rewind(tape);
+    OK(ent_decoder_loss(&loss, tape, m.decoder, &(ent_tokens){40, ids, doc_start}, targets, NULL));
+    assert_true(fabs((double)ent_values(loss)[0] - alone) < 1e-5 * alone);
+    doc_start[20] = 0; /* and a boundary that is left out changes it */
+    for (int t = 20; t < 40; t++)
+        doc_start[t] = 0;
+    ent_tape_rewind(tape);
+    OK(ent_decoder_loss(&loss, tape, m.decoder, &(ent_tokens){40, ids, doc_start}, targets, NULL));
+    assert_true(fabs((double)ent_values(loss)[0] - alone) > 1e-3 * alone);
+    ent_tape_free(tape);
+    ent_model_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_weights_agree_with_pytorch),
+        cmocka_unit_test(adapters_agree_with_peft),
+        cmocka_unit_test(packed_documents_do_not_see_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

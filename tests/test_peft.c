@@ -1,0 +1,211 @@
+/* PEFT adapters: what PEFT wrote is read; what we write reads back the same; every other kind of adapter is refused. */
+#include "file_helpers.h"
+
+#include "io/peft.h"
+
+#define LORA "\"peft_type\":\"LORA\",\"r\":4,\"target_modules\":[\"q_proj\"]"
+
+static ent_status read_text(ent_lora_config *out, const char *text)
+{
+    assert_ok(ent_make_dirs("scratch/peft_text"));
+    put_file("scratch/peft_text/adapter_config.json", text, strlen(text));
+    return ent_peft_read_config(out, "scratch/peft_text");
+}
+
+/* Reads {LORA, REST}. */
+static ent_status read_rest(ent_lora_config *out, const char *rest)
+{
+    char text[1000];
+    snprintf(text, sizeof text, "{" LORA ",%s}", rest);
+    return read_text(out, text);
+}
+
+static void refused(const char *text, ent_status code, const char *part)
+{
+    ent_lora_config config;
+    assert_fails(read_text(&config, text), code, part);
+    assert_non_null(strstr(ent_message(), "scratch/peft_text/adapter_config.json: "));
+    assert_int_equal(config.r, 0);
+    assert_null(config.layers);
+}
+
+static void reads_what_peft_wrote(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"llama", "qwen2", "qwen3"};
+    for (size_t i = 0; i < 3; i++) {
+        char folder[600];
+        ent_lora_config config;
+        snprintf(folder, sizeof folder, ENT_TEST_DATA "/oracle/%s/adapter_init", models[i]);
+        assert_ok(ent_peft_read_config(&config, folder));
+        assert_int_equal(config.r, 8);
+        assert_true(config.alpha == 16);
+        assert_true(config.dropout == 0);
+        assert_false(config.use_rslora);
+        assert_true(config.targets & 1u << ENT_Q_PROJ);
+        assert_null(config.layers);
+        ent_lora_config_clear(&config);
+    }
+    ent_lora_config llama;
+    assert_ok(ent_peft_read_config(&llama, ENT_TEST_DATA "/oracle/llama/adapter_init"));
+    assert_int_equal(llama.targets, (1u << ENT_N_PROJ) - 1);
+}
+
+static void targets_and_layers(void **state)
+{
+    (void)state;
+    ent_lora_config c;
+    assert_ok(read_text(&c, "{\"peft_type\":\"LORA\",\"r\":4,\"target_modules\":\"all-linear\"}"));
+    assert_int_equal(c.targets, (1u << ENT_N_PROJ) - 1);
+    assert_ok(read_text(&c, "{\"peft_type\":\"LORA\",\"target_modules\":[\"mlp.down_proj\",\"v_proj\"]}"));
+    assert_int_equal(c.targets, 1u << ENT_DOWN_PROJ | 1u << ENT_V_PROJ);
+    assert_int_equal(c.r, 8); /* PEFT's defaults */
+    assert_true(c.alpha == 8);
+    assert_ok(read_rest(&c, "\"layers_to_transform\":[5,0],\"layers_pattern\":\"layers\",\"use_rslora\":true,"
+                            "\"lora_alpha\":3,\"lora_dropout\":0.25"));
+    assert_int_equal(c.n_layers, 6);
+    assert_memory_equal(c.layers, "\1\0\0\0\0\1", 6);
+    assert_true(c.use_rslora && c.alpha == 3 && c.dropout == 0.25);
+    ent_lora_config_clear(&c);
+    assert_null(c.layers);
+    assert_ok(read_rest(&c, "\"layers_to_transform\":2"));
+    assert_int_equal(c.n_layers, 3);
+    assert_memory_equal(c.layers, "\0\0\1", 3);
+    ent_lora_config_clear(&c);
+}
+
+static void what_changes_the_mathematics_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rest[][2] = {
+        {"\"use_dora\":true", "use_dora: true"},
+        {"\"use_something_new\":true", "use_something_new: true"},
+        {"\"rank_pattern\":{\"q_proj\":2}", "rank_pattern: {\"q_proj\":2}"},
+        {"\"alpha_pattern\":{\"q_proj\":2}", "alpha_pattern: {\"q_proj\":2}"},
+        {"\"modules_to_save\":[\"lm_head\"]", "modules_to_save: [\"lm_head\"]"},
+        {"\"bias\":\"all\"", "bias: \"all\""},
+        {"\"lora_bias\":true", "lora_bias: true"},
+        {"\"fan_in_fan_out\":true", "fan_in_fan_out: true"},
+        {"\"layer_replication\":[[0,2]]", "layer_replication: [[0,2]]"},
+        {"\"exclude_modules\":[\"x\"]", "exclude_modules: [\"x\"]"},
+        {"\"trainable_token_indices\":[1]", "trainable_token_indices: [1]"},
+        {"\"target_parameters\":[\"x\"]", "target_parameters: [\"x\"]"},
+        {"\"init_lora_weights\":\"pissa\"", "init_lora_weights: \"pissa\""},
+        {"\"layers_pattern\":\"blocks\"", "layers_pattern: \"blocks\""},
+        {"\"layers_to_transform\":[]", "layers_to_transform: []"},
+        {"\"task_type\":\"SEQ_CLS\"", "task_type: \"SEQ_CLS\""},
+    };
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
+        char text[500];
+        snprintf(text, sizeof text, "{" LORA ",%s}", rest[i][0]);
+        refused(text, ENT_EUNSUPPORTED, rest[i][1]);
+    }
+    refused("{\"peft_type\":\"IA3\",\"target_modules\":[\"q_proj\"]}", ENT_EUNSUPPORTED, "peft_type: \"IA3\"");
+    refused("{\"peft_type\":\"LORA\",\"target_modules\":\".*_proj\"}", ENT_EUNSUPPORTED, "target_modules: \".*_proj\"");
+    refused("{\"peft_type\":\"LORA\",\"target_modules\":[\"lm_head\"]}", ENT_EUNSUPPORTED,
+            "target_modules: \"lm_head\"");
+}
+
+static void malformed_values_are_refused(void **state)
+{
+    (void)state;
+    refused("[]", ENT_EFORMAT, "expected an object");
+    refused("{}", ENT_EFORMAT, "peft_type: expected a string");
+    refused("{\"peft_type\":\"LORA\"}", ENT_EFORMAT, "target_modules: expected a list");
+    refused("{\"peft_type\":\"LORA\",\"target_modules\":[]}", ENT_EFORMAT, "target_modules: expected a list");
+    refused("{\"peft_type\":\"LORA\",\"r\":0,\"target_modules\":[\"q_proj\"]}", ENT_EFORMAT, "r: expected");
+    refused("{\"peft_type\":\"LORA\",\"r\":1e15,\"target_modules\":[\"q_proj\"]}", ENT_EFORMAT, "r: expected");
+    refused("{" LORA ",\"r\":8}", ENT_EFORMAT, "r: stands twice");
+    refused("{" LORA ",\"lora_alpha\":0}", ENT_EFORMAT, "lora_alpha: expected");
+    refused("{" LORA ",\"lora_dropout\":1}", ENT_EFORMAT, "lora_dropout: expected");
+    refused("{" LORA ",\"layers_to_transform\":[0,-1]}", ENT_EFORMAT, "layers_to_transform: expected");
+    refused("{" LORA ",\"layers_to_transform\":[9007199254740991]}", ENT_EFORMAT, "layers_to_transform: expected");
+    ent_lora_config c;
+    assert_fails(ent_peft_read_config(&c, "nowhere"), ENT_EIO, "nowhere/adapter_config.json: No such file");
+}
+
+/* The tensors of PEFT's file, written by us into `folder`. */
+static ent_status rewrite(const char *folder, const ent_lora_config *config)
+{
+    ent_safetensors *file;
+    assert_ok(ent_safetensors_open(&file, ENT_TEST_DATA "/oracle/llama/adapter_final/adapter_model.safetensors"));
+    const size_t n = ent_safetensors_count(file);
+    ent_st_tensor *tensors = calloc(n, sizeof *tensors);
+    assert_non_null(tensors);
+    for (size_t i = 0; i < n; i++)
+        tensors[i] = *ent_safetensors_at(file, n - 1 - i);
+    const ent_status st = ent_peft_write(folder, config, "some/model", tensors, n);
+    free(tensors);
+    ent_safetensors_close(file);
+    return st;
+}
+
+static void what_is_written_reads_back(void **state)
+{
+    (void)state;
+    scratch("peft");
+    uint8_t flags[4] = {0, 1, 1, 0};
+    ent_lora_config config = {.r = 8,
+                              .alpha = 16.5,
+                              .dropout = 0.1,
+                              .targets = 1u << ENT_V_PROJ | 1u << ENT_GATE_PROJ,
+                              .use_rslora = true,
+                              .layers = flags,
+                              .n_layers = 4};
+    ent_lora_config back;
+    assert_ok(rewrite("scratch/peft/deep/er/", &config)); /* new */
+    assert_ok(ent_peft_read_config(&back, "scratch/peft/deep/er"));
+    assert_int_equal(back.r, 8);
+    assert_true(back.alpha == 16.5 && back.dropout == 0.1 && back.use_rslora);
+    assert_int_equal(back.targets, config.targets);
+    assert_int_equal(back.n_layers, 3);
+    assert_memory_equal(back.layers, "\0\1\1", 3);
+    ent_lora_config_clear(&back);
+    config.layers = NULL;
+    config.use_rslora = false;
+    assert_ok(rewrite("scratch/peft/deep/er", &config)); /* replaced */
+    assert_ok(ent_peft_read_config(&back, "scratch/peft/deep/er"));
+    assert_null(back.layers);
+    assert_false(back.use_rslora);
+    assert_ok(rewrite("scratch/peft/two", &config));
+    assert_files_equal("scratch/peft/deep/er/adapter_config.json", "scratch/peft/two/adapter_config.json");
+    assert_files_equal(ENT_TEST_DATA "/oracle/llama/adapter_final/adapter_model.safetensors",
+                       "scratch/peft/two/adapter_model.safetensors");
+    size_t n;
+    char *text = get_file(&n, "scratch/peft/two/adapter_config.json");
+    assert_non_null(strstr(text, "\"base_model_name_or_path\":\t\"some/model\"") ||
+                            strstr(text, "\"base_model_name_or_path\": \"some/model\"")
+                        ? text
+                        : NULL);
+    free(text);
+    /* nothing temporary is left */
+    assert_int_equal(
+        system("test \"$(cd scratch/peft && ls -A . two deep deep/er | sort | tr -d '\\n')\" = "
+               "\"$(printf '%s\\n' .: two: deep: deep/er: two deep er adapter_model.safetensors "
+               "adapter_config.json adapter_model.safetensors adapter_config.json | sort | tr -d '\\n')\""),
+        0);
+}
+
+static void a_folder_that_cannot_be_made(void **state)
+{
+    (void)state;
+    const char *folder = scratch("peft_fault");
+    const ent_lora_config config = {.r = 8, .alpha = 16, .targets = 1};
+    put_file(in_folder(folder, "file"), "", 0);
+    assert_int_equal(rewrite(in_folder(folder, "file/adapter"), &config), ENT_EIO);
+    assert_int_equal(rewrite(in_folder(folder, "file"), &config), ENT_EIO);
+    assert_int_equal(system("test \"$(ls -A scratch/peft_fault)\" = file"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_peft_wrote),
+        cmocka_unit_test(targets_and_layers),
+        cmocka_unit_test(what_changes_the_mathematics_is_refused),
+        cmocka_unit_test(malformed_values_are_refused),
+        cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(a_folder_that_cannot_be_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
