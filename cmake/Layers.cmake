@@ -9,7 +9,8 @@ if(ENT_WERROR)
   target_compile_options(ent_flags INTERFACE -Werror)
 endif()
 if(ENT_SANITIZE)
-  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+    -Wno-format-truncation -Wno-format-overflow -Wno-maybe-uninitialized) # false alarms in instrumented code
   target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
 endif()
 target_link_libraries(ent_flags INTERFACE OpenMP::OpenMP_C)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/chat.h"
 #include "io/dataset_cache.h"
@@ -15,6 +16,7 @@
 struct ent_dataset {
     ent_unit_image image;
     bool was_cached;
+    char *note; /* NULL: none */
 };
 
 /* What decides the units beside the data file: read from the model's folder. */
@@ -54,9 +56,9 @@ static ent_status cache_path(char **out, const source *s, const char *data_diges
         ENT_TRY(ent_sha256_file(tokenizer, o->tokenizer_path));
     ENT_TRY(ent_format(&text,
                        "units 1\ndata %s\ntokenizer %s\nseq_len %zu\nvocab_size %zu\nmask_prompt %d\npacking %d\n"
-                       "eos %d\nchat %d %d %zu %s %zu %s %s\n",
+                       "eos %d\nchat %d %d %d %zu %s %zu %s %s\n",
                        data_digest, tokenizer, o->seq_len, o->vocab_size, o->mask_prompt, o->packing, s->reader.eos,
-                       s->chat.family, s->chat.bos_first, s->chat.bos ? strlen(s->chat.bos) : 0,
+                       s->reader.chat_status, s->chat.family, s->chat.bos_first, s->chat.bos ? strlen(s->chat.bos) : 0,
                        s->chat.bos ? s->chat.bos : "", s->chat.eos ? strlen(s->chat.eos) : 0,
                        s->chat.eos ? s->chat.eos : "", s->chat.system ? s->chat.system : ""));
     ent_sha256(key, text, strlen(text));
@@ -109,6 +111,8 @@ static ent_status read_data(ent_dataset *dataset, const source *s, const char *p
         dataset->was_cached = ent_unit_image_map(&dataset->image, cache, o->seq_len, o->vocab_size);
         if (dataset->was_cached)
             goto done;
+        if (access(cache, F_OK) == 0)
+            ENT_GO(ent_format(&dataset->note, "%s: damaged, made anew", cache));
         free(cache);
         cache = NULL;
     }
@@ -133,6 +137,8 @@ ent_status ent_dataset_open(ent_dataset **out, const char *path, const ent_datas
     *out = NULL;
     if (options->seq_len < 2 || options->seq_len > INT32_MAX)
         return ent_fail(ENT_EINVAL, "seq_len: expected 2 to %d, found %zu", INT32_MAX, options->seq_len);
+    if (options->cache_dir && options->tokenizer && !options->tokenizer_path)
+        return ent_fail(ENT_EINVAL, "a dataset is kept in %s: expected tokenizer_path", options->cache_dir);
     ENT_GO(ent_calloc(&dataset, 1, sizeof *dataset, "a dataset"));
     ENT_GO(open_source(&s, options));
     ENT_GO(read_data(dataset, &s, path));
@@ -149,6 +155,7 @@ void ent_dataset_close(ent_dataset *dataset)
     if (dataset == NULL)
         return;
     ent_unit_image_free(&dataset->image);
+    free(dataset->note);
     free(dataset);
 }
 
@@ -170,6 +177,11 @@ const char *ent_dataset_digest(const ent_dataset *dataset)
 bool ent_dataset_was_cached(const ent_dataset *dataset)
 {
     return dataset->was_cached;
+}
+
+const char *ent_dataset_note(const ent_dataset *dataset)
+{
+    return dataset->note;
 }
 
 void ent_dataset_unit(ent_unit *out, const ent_dataset *dataset, size_t i)

@@ -27,7 +27,7 @@ typedef struct ent_dataset_options {
     bool mask_prompt;  /* only completions, outputs and assistant turns are targets */
     bool packing;
     const ent_tokenizer *tokenizer; /* NULL: only input_ids can be read */
-    const char *tokenizer_path;     /* its tokenizer.json, part of what decides the tokens; NULL: there is none */
+    const char *tokenizer_path;     /* its tokenizer.json, part of what decides the tokens: needed with cache_dir */
     const char *model_folder;       /* where EOS and the chat template stand; NULL: there are none */
     const char *cache_dir;          /* made when needed; NULL: nothing is kept, units stay in memory */
 } ent_dataset_options;
@@ -46,6 +46,9 @@ const char *ent_dataset_digest(const ent_dataset *dataset);
 
 /* Whether the units came from a cache file that was there already. */
 bool ent_dataset_was_cached(const ent_dataset *dataset);
+
+/* One line for the user about a cache file that was damaged and has been made anew; NULL if there was none. */
+const char *ent_dataset_note(const ent_dataset *dataset);
 
 /* *out = unit i < ent_dataset_units; its arrays are borrowed from the dataset. */
 void ent_dataset_unit(ent_unit *out, const ent_dataset *dataset, size_t i);

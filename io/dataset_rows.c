@@ -32,13 +32,14 @@ static ent_status add_text(ent_corpus *out, const row *r, const ent_masked_text 
 {
     const ent_row_reader *reader = r->reader;
     const size_t first = out->ids.count;
-    if (ent_masked_text_encode(&out->ids, &out->labels, reader->options->tokenizer, text, special, mask) != ENT_OK) {
+    ent_status st = ent_masked_text_encode(&out->ids, &out->labels, reader->options->tokenizer, text, special, mask);
+    if (st == ENT_EINVAL) {
         char *message; /* of a tokenizer, which knows no lines */
         ENT_TRY(ent_strdup(&message, ent_message()));
-        const ent_status st = ent_fail(ENT_EFORMAT, "%s: %s", r->where, message);
+        st = ent_fail(ENT_EFORMAT, "%s: %s", r->where, message);
         free(message);
-        return st;
     }
+    ENT_TRY(st);
     const bool ended = out->ids.count > first && out->ids.ids[out->ids.count - 1] == reader->eos;
     if (!end || reader->eos < 0 || ended)
         return ENT_OK;

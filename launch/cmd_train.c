@@ -98,16 +98,16 @@ static int run_all(const arguments *a)
     static const char *const comms[] = {"auto", "self", "mpi"};
     ent_config *config = NULL;
     ent_comm *comm = NULL;
-    const ent_status loaded = ent_config_load(&config, a->config, a->sets, a->n_sets);
-    ent_status st;
-    if (loaded != ENT_OK) { /* still under a launcher: all ranks agree, one of them tells */
-        char message[1024];
-        snprintf(message, sizeof message, "%s", ent_message());
-        st = ent_comm_open(&comm, "auto", 60);
-        if (st == ENT_OK)
-            st = ent_fail(loaded, "%s", message);
-    } else {
+    ent_status st = ent_config_load(&config, a->config, a->sets, a->n_sets);
+    if (st == ENT_OK)
         st = ent_comm_open(&comm, comms[config->distributed.comm], config->distributed.timeout);
+    if (st != ENT_OK) { /* under a launcher all ranks agree on the failure all the same, so that one of them tells it */
+        char message[1024];
+        const ent_status failed = st;
+        snprintf(message, sizeof message, "%s", ent_message());
+        if (ent_comm_open(&comm, "auto", 60) != ENT_OK)
+            comm = NULL;
+        st = ent_fail(failed, "%s", message);
     }
     const bool tells = comm == NULL || comm->rank == 0;
     if (comm)

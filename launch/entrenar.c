@@ -1,6 +1,8 @@
 /* The program: `entrenar COMMAND …`, and `entrenar-train …`, which is `entrenar train …`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "launch/cmd.h"
 
@@ -27,8 +29,19 @@ static void help(FILE *to)
     fputs("\n`entrenar COMMAND --help` says more. entrenar-train is `entrenar train`.\n", to);
 }
 
+/* Threads that wait for each other sleep: by default OpenMP spins, and where a core is shared with another process (too
+ * many ranks, another job) a step then takes ten times as long. OpenMP reads the setting when it is loaded, so the
+ * program starts itself again with it; what a user has set stays. */
+static void wait_passively(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+        return;
+    execvp(argv[0], argv);
+}
+
 int main(int argc, char **argv)
 {
+    wait_passively(argv);
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "entrenar-train") == 0) {
         argv[0] = "train";

@@ -163,6 +163,10 @@ static void say_what_is_trained(const ent_run *run)
     if (n->truncated_documents)
         printf("        %zu documents are longer than seq_len and were cut: %zu tokens are not used\n",
                (size_t)n->truncated_documents, (size_t)n->truncated_tokens);
+    const char *const notes[] = {ent_dataset_note(run->train), run->val ? ent_dataset_note(run->val) : NULL};
+    for (int i = 0; i < 2; i++)
+        if (notes[i])
+            printf("        %s\n", notes[i]);
     if (n->dropped_units)
         printf("        %zu units without a target are left out\n", (size_t)n->dropped_units);
     printf("machine %d rank%s, %d thread%s each, %s; %s of memory a rank beside the mapped model\n",

@@ -78,7 +78,7 @@ static void test_against_jinja(void **state)
         }
         ent_chat_free(&chat);
     }
-    assert_int_equal(cases, 15);
+    assert_int_equal(cases, 24);
     ent_json_free(all);
 }
 
@@ -117,6 +117,17 @@ static void test_refusals(void **state)
     check_refused("<|start_header_id|>", "b", "e", ENT_EUNSUPPORTED, "does not trim");
     check_refused("<<SYS>>", "<s>", NULL, ENT_EFORMAT, "eos_token");
     check_refused("<<SYS>>", NULL, "</s>", ENT_EFORMAT, "bos_token");
+    /* of Qwen1.5 at first, of Phi-4 as a Llama, of Falcon3: near to a family, but another text */
+    check_refused("{{'<|im_start|>' + message['role'] + '\\n' + message['content']}}{% if not loop.last %}"
+                  "{{ '<|im_end|>' + '\\n'}}{% endif %}",
+                  "", "", ENT_EUNSUPPORTED, "\"not loop.last\"");
+    check_refused("{{'<|im_start|>user<|im_sep|>' + message['content'] + '<|im_end|>\\n'}}", "", "", ENT_EUNSUPPORTED,
+                  "\"<|im_sep|>\"");
+    check_refused("{{'<|im_start|>user\\n' + message['content'] + '<|im_end|>'}}", "", "", ENT_EUNSUPPORTED,
+                  "does not end turns as it does: \"<|im_end|>\"");
+    check_refused("{{ '<|user|>\n' + message['content'] + '\n' }}{{ '<|assistant|>\n' + message['content'] + eos_token "
+                  "+ '\n' }}",
+                  "", "</s>", ENT_EUNSUPPORTED, "does not end turns as it does: \"<|user|>\"");
     check_refused("<|im_start|>{{ 'You are ' + name }}", "", "", ENT_EUNSUPPORTED, "default system message");
 
     ent_chat chat;

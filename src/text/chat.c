@@ -1,21 +1,33 @@
 #include "src/text/chat.h"
 
-#include <ctype.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"
+#include "src/text/parts.h"
 
-/* How a family is known, and what inside of its template tells that it renders more than the family does. */
+/* How a family is known (the first of its marks), which other marks its templates have, and what inside of one tells
+ * that it renders more than the family does. */
 static const struct family {
     ent_chat_family family;
-    const char *name, *mark;
+    const char *name;
+    const char *marks[5];
     const char *extra[6];
 } FAMILIES[] = {
-    {ENT_CHAT_CHATML, "ChatML", "<|im_start|>", {"<think>", "reasoning", "trim", "strip("}},
-    {ENT_CHAT_LLAMA3, "Llama 3", "<|start_header_id|>", {"Knowledge Date", "strftime", "tool"}},
-    {ENT_CHAT_LLAMA2, "Llama 2", "<<SYS>>", {"tool"}},
-    {ENT_CHAT_ZEPHYR, "Zephyr", "<|user|>", {"<|end|>", "<|endoftext|>", "trim", "strip(", "tool"}},
+    {ENT_CHAT_CHATML,
+     "ChatML",
+     {"<|im_start|>", "<|im_end|>"},
+     {"<think>", "reasoning", "trim", "strip(", "not loop.last"}},
+    {ENT_CHAT_LLAMA3,
+     "Llama 3",
+     {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"},
+     {"Knowledge Date", "strftime", "tool", "not loop.last"}},
+    {ENT_CHAT_LLAMA2, "Llama 2", {"<<SYS>>"}, {"tool"}},
+    {ENT_CHAT_ZEPHYR,
+     "Zephyr",
+     {"<|user|>", "<|system|>", "<|assistant|>"},
+     {"trim", "strip(", "tool", "not loop.last"}},
 };
 
 enum { N_FAMILIES = sizeof FAMILIES / sizeof *FAMILIES };
@@ -45,11 +57,48 @@ static ent_status check_system(const ent_chat *chat, const char *text, const cha
     return ENT_OK;
 }
 
+/* A mark <|...|> that the family does not have is one that would be left out silently. */
+static ent_status check_marks(const struct family *f, const char *text, const char *where)
+{
+    for (const char *p = text; (p = strstr(p, "<|")) != NULL; p += 2) {
+        const size_t n = 2 + strcspn(p + 2, "|'\"{} \n");
+        bool known = p[n] != '|' || p[n + 1] != '>'; /* put together by the template, if it is a mark at all */
+        for (size_t i = 0; !known && f->marks[i]; i++)
+            known = strlen(f->marks[i]) == n + 2 && strncmp(p, f->marks[i], n + 2) == 0;
+        if (!known)
+            return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: looks like %s, but \"%.*s\" in it is not supported",
+                            where, f->name, n < 60 ? (int)n + 2 : 60, p);
+    }
+    return ENT_OK;
+}
+
+/* Turns must end as the family's do: in ChatML with a newline after the mark, in Zephyr with EOS after a content. */
+static ent_status check_ends(const struct family *f, const char *text, const char *where)
+{
+    const char *unlike = NULL;
+    for (const char *p = text; f->family == ENT_CHAT_CHATML && (p = strstr(p, "<|im_end|>")) != NULL;) {
+        p += strlen("<|im_end|>");
+        const char *next = p + strspn(p, "'\" +");
+        if (*next != '\n' && strncmp(next, "\\n", 2) != 0)
+            unlike = "<|im_end|>";
+    }
+    for (size_t i = 0; f->family == ENT_CHAT_ZEPHYR && f->marks[i]; i++)
+        for (const char *p = text; (p = strstr(p, f->marks[i])) != NULL; p++) {
+            const char *end = strstr(p, "}}"), *content = strstr(p, "content"), *eos = strstr(p, "eos_token");
+            if (end && content && content < end && (eos == NULL || eos > end))
+                unlike = f->marks[i];
+        }
+    return unlike ? ent_fail(ENT_EUNSUPPORTED,
+                             "%s: chat_template: looks like %s, but does not end turns as it does: \"%s\"", where,
+                             f->name, unlike)
+                  : ENT_OK;
+}
+
 static ent_status recognise_family(ent_chat *out, const char *text, const char *where)
 {
     const struct family *f = NULL;
     for (size_t i = 0; i < N_FAMILIES && f == NULL; i++)
-        if (strstr(text, FAMILIES[i].mark))
+        if (strstr(text, FAMILIES[i].marks[0]))
             f = &FAMILIES[i];
     if (f == NULL)
         return ent_fail(ENT_EUNSUPPORTED,
@@ -58,6 +107,8 @@ static ent_status recognise_family(ent_chat *out, const char *text, const char *
         if (strstr(text, f->extra[i]))
             return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: looks like %s, but \"%s\" in it is not supported",
                             where, f->name, f->extra[i]);
+    ENT_TRY(check_marks(f, text, where));
+    ENT_TRY(check_ends(f, text, where));
     out->family = f->family;
     out->bos_first = f->family != ENT_CHAT_LLAMA2 && (strstr(text, "bos_token") || strstr(text, "<|begin_of_text|>"));
     if (f->family == ENT_CHAT_LLAMA3 && !strstr(text, "trim"))
@@ -109,15 +160,28 @@ static ent_status put_all(ent_masked_text *out, bool learned, const char *const 
 
 #define PUT(out, learned, ...) put_all(out, learned, (const char *const[]){__VA_ARGS__, NULL})
 
-/* Without white space around it, as Jinja's trim and Python's strip do for ASCII. */
+/* What Python's str.strip takes away. */
+static bool is_space(uint32_t c)
+{
+    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* Without white space around it, as Jinja's trim and Python's strip do. */
 static ent_status put_trimmed(ent_masked_text *out, bool learned, const char *s)
 {
-    size_t n = strlen(s);
-    for (; n && isspace((unsigned char)s[n - 1]); n--)
-        ;
-    for (; n && isspace((unsigned char)*s); s++)
-        n--;
-    return ent_masked_text_put(out, s, n, learned);
+    const size_t n = strlen(s);
+    size_t begin = 0, end = 0, step;
+    for (size_t i = 0; i < n; i += step) {
+        bool valid;
+        step = ent_utf8_step(&valid, s + i, n - i);
+        if (valid && is_space(ent_utf8_get(s + i, step)))
+            continue;
+        if (end == 0)
+            begin = i;
+        end = i + step;
+    }
+    return ent_masked_text_put(out, s + begin, end - begin, learned);
 }
 
 static ent_status put_plain(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *m, bool learned)

@@ -1,9 +1,11 @@
 /* Conversations as text. Templates are programs (Jinja); this recognises the families that are in common use, and
- * refuses what it cannot render exactly: ChatML    <|im_start|>ROLE\nCONTENT<|im_end|>\n, with the default system
- * message that Qwen2 and others have Llama 3   <|start_header_id|>ROLE<|end_header_id|>\n\nCONTENT<|eot_id|>, content
- * trimmed Llama 2   BOS[INST] <<SYS>>\nSYSTEM\n<</SYS>>\n\nUSER [/INST] ASSISTANT EOS, contents trimmed, turns
- * alternate Zephyr    <|ROLE|>\nCONTENT EOS\n plain     for a model without a template: System: CONTENT\n, User:
- * CONTENT\n, Assistant: CONTENT EOS\n
+ * refuses what it cannot render exactly. A model without a template gets the plain form.
+ *
+ * - ChatML: <|im_start|>ROLE\nCONTENT<|im_end|>\n, with the default system message that Qwen2 and others have
+ * - Llama 3: <|start_header_id|>ROLE<|end_header_id|>\n\nCONTENT<|eot_id|>, contents trimmed
+ * - Llama 2: BOS[INST] <<SYS>>\nSYSTEM\n<</SYS>>\n\nUSER [/INST] ASSISTANT EOS, trimmed; turns alternate
+ * - Zephyr: <|ROLE|>\nCONTENT EOS\n
+ * - plain: System: CONTENT\n, User: CONTENT\n, Assistant: CONTENT EOS\n
  */
 #ifndef ENT_TEXT_CHAT_H
 #define ENT_TEXT_CHAT_H

@@ -32,7 +32,7 @@ cp -r model cut; head -c 5000 model/model.safetensors >cut/model.safetensors; re
 cp -r model huge; printf '\377\377\377\377\377\377\377\177{}' >huge/model.safetensors; refuse "hostile header" huge/model.safetensors $T config.yaml --set model.path=huge
 cp -r model arch; sed -i 's/"llama"/"mamba"/' arch/config.json; refuse "unsupported architecture" mamba $T config.yaml --set model.path=arch
 cp -r model act; sed -i 's/"silu"/"gelu"/' act/config.json; refuse "unsupported activation" hidden_act $T config.yaml --set model.path=act
-cp -r model wide; sed -i 's/"intermediate_size": 176/"intermediate_size": 180/' wide/config.json; refuse "another shape" '[180,64]' $T config.yaml --set model.path=wide
+cp -r model wide; sed -i 's/"intermediate_size": 176/"intermediate_size": 180/' wide/config.json; refuse "another shape" '180]' $T config.yaml --set model.path=wide
 cp -r model tied; sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": 4/' tied/config.json; refuse "missing tensors" layers.3 $T config.yaml --set model.path=tied
 cp -r model more; sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": 2/' more/config.json; refuse "unexpected tensors" layers.2 $T config.yaml --set model.path=more
 cp -r model twice; sed -i 's/"vocab_size"/"mystery_factor": 2.5, "vocab_size"/' twice/config.json; refuse "unknown field of a model" mystery_factor $T config.yaml --set model.path=twice
