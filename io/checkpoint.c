@@ -329,6 +329,30 @@ done:
     return st;
 }
 
+ent_status ent_checkpoint_exists(bool *out, const char *run_dir)
+{
+    ent_status st;
+    char *folder = NULL;
+    steps all = {0};
+    *out = false;
+    ENT_GO(ent_format(&folder, "%s/checkpoints", run_dir));
+    if (access(folder, F_OK) != 0 && errno == ENOENT)
+        goto done;
+    ENT_GO(find_steps(&all, folder));
+    for (size_t i = 0; i < 3 * all.count && !*out; i++) { /* the metadata is written after the numbers */
+        char *path;
+        if (i % 3 == 0)
+            continue;
+        ENT_GO(pair_path(&path, folder, all.items[i / 3], endings[i % 3]));
+        *out = access(path, F_OK) == 0;
+        free(path);
+    }
+done:
+    free(all.items);
+    free(folder);
+    return st;
+}
+
 /* This thread's message, without the folder it starts with. */
 static const char *reason(const char *folder)
 {

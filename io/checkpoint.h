@@ -21,6 +21,9 @@
 ent_status ent_checkpoint_write(const char *run_dir, const ent_ckpt_tensor *tensors, size_t count,
                                 const ent_ckpt_state *state, ent_json *metadata, int64_t keep, bool yaml);
 
+/* Whether the run has written a whole checkpoint, a .h5 with its metadata, usable or not. No folder: false. ENT_EIO. */
+ent_status ent_checkpoint_exists(bool *out, const char *run_dir);
+
 /* Reads the newest usable checkpoint into the caller's tensors and *state. *notes = one line, with newline, for each
  * one passed over and why (the caller frees; NULL if there is none; set also on failure). None usable: ENT_EFORMAT
  * "RUN/checkpoints: no usable checkpoint: step-00000010.h5: ..."; contents of the tensors are then undefined. */

@@ -23,7 +23,7 @@ const ent_config_field ent_config_fields[] = {
      .help = "start from the folder's weights, or from random ones"},
 
     {PATH("data.train", data.train), .required = true, .help = "training data, JSONL"},
-    {PATH("data.val", data.val), .help = "validation data, JSONL"},
+    {PATH("data.val", data.val), .help = "validation data, JSONL: evaluated before and after"},
     {INT("data.seq_len", data.seq_len, 2, 1048576), .otherwise = "512", .help = "tokens of a row, the unit of work"},
     {BOOL("data.mask_prompt", data.mask_prompt), .otherwise = "true", .help = "learn only completions and answers"},
     {BOOL("data.packing", data.packing), .otherwise = "true", .help = "several documents in a row, kept apart"},
@@ -74,7 +74,8 @@ const ent_config_field ent_config_fields[] = {
      .help = "factor of a drop"},
 
     {INT("training.epochs", training.epochs, 1, MANY), .otherwise = "1", .help = "passes over the data"},
-    {INT("training.max_steps", training.max_steps, 0, MANY), .otherwise = "0", .help = "steps; 0: from epochs"},
+    {INT("training.max_steps", training.max_steps, 0, MANY), .otherwise = "0",
+     .help = "steps of the run, whatever epochs says; 0: from epochs"},
     {INT("training.batch_size", training.batch_size, 1, 65536), .otherwise = "8",
      .help = "rows of a step, over all ranks"},
     {FLOAT("training.grad_clip", training.grad_clip), .otherwise = "1", .help = "largest gradient norm; 0: off"},
@@ -95,7 +96,7 @@ const ent_config_field ent_config_fields[] = {
     {CHOICE("distributed.comm", distributed.comm, "auto self mpi"), .otherwise = "auto",
      .help = "how ranks talk; auto: MPI under a launcher"},
     {INT("distributed.timeout", distributed.timeout, 1, 31536000), .otherwise = "600",
-     .help = "seconds until missing ranks are named and the job ends"},
+     .help = "seconds a rank waits for the others before it says so and ends the job"},
     {BOOL("distributed.allow_mixed_cpus", distributed.allow_mixed_cpus), .otherwise = "false",
      .help = "let ranks run on different kinds of CPU"},
 };

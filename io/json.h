@@ -1,7 +1,7 @@
 /* JSON trees, read and written. A thin face over cJSON, so that only io/json.c knows it.
  *
- * An ent_json is borrowed from its root; ent_json_free(root) frees all. Strings are UTF-8; because cJSON cuts strings at
- * U+0000, a text holding the escape \u0000 is refused.
+ * An ent_json is borrowed from its root; ent_json_free(root) frees all. Strings are UTF-8; because cJSON cuts strings
+ * at U+0000, a text holding the escape \u0000 is refused.
  */
 #ifndef ENT_IO_JSON_H
 #define ENT_IO_JSON_H
@@ -14,8 +14,8 @@
 
 typedef struct cJSON ent_json;
 
-/* Reads a whole file, or `n` bytes of text (`where` names it in errors, e.g. "train.jsonl:12"). Exactly one JSON value is
- * expected; ENT_EFORMAT with line and column of the fault otherwise. Nesting is limited. */
+/* Reads a whole file, or `n` bytes of text (`where` names it in errors, e.g. "train.jsonl:12"). Exactly one JSON value
+ * is expected; ENT_EFORMAT with line and column of the fault otherwise. Nesting is limited. */
 ent_status ent_json_read_file(ent_json **out, const char *path);
 ent_status ent_json_parse(ent_json **out, const char *text, size_t n, const char *where);
 void ent_json_free(ent_json *json);
@@ -53,7 +53,8 @@ ent_status ent_json_get_int_or(int64_t *out, const ent_json *object, const char 
 ent_status ent_json_get_bool_or(bool *out, const ent_json *object, const char *key, bool otherwise, const char *where);
 
 /* Building: each adds to `object` (or `array`) and returns what it added; NULL without memory (checked by
- * ent_json_print, which then fails). `key` NULL adds to an array. Doubles are printed so that they read back exactly. */
+ * ent_json_print, which then fails). `key` NULL adds to an array. Doubles are printed so that they read back exactly.
+ */
 ent_json *ent_json_new_object(void);
 ent_json *ent_json_add_object(ent_json *to, const char *key);
 ent_json *ent_json_add_array(ent_json *to, const char *key);

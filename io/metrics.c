@@ -1,6 +1,8 @@
 #include "io/metrics.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,17 +75,18 @@ static ent_status flushed(ent_metrics *m, int printed)
 
 ent_status ent_metrics_write_step(ent_metrics *m, const ent_metrics_step *s)
 {
-    return flushed(m, fprintf(m->file,
-                              "{\"step\": %lld, \"epoch\": %.10g, \"loss\": %.17g, \"lr\": %.17g, \"grad_norm\": %.17g, "
-                              "\"tokens\": %lld, \"tokens_per_s\": %.6g, \"seconds\": %.6g}\n",
-                              (long long)s->step, s->epoch, s->loss, s->lr, s->grad_norm, (long long)s->tokens,
-                              s->tokens_per_s, s->seconds));
+    return flushed(m,
+                   fprintf(m->file,
+                           "{\"step\": %lld, \"epoch\": %.10g, \"loss\": %.17g, \"lr\": %.17g, \"grad_norm\": %.17g, "
+                           "\"tokens\": %lld, \"tokens_per_s\": %.6g, \"seconds\": %.6g}\n",
+                           (long long)s->step, s->epoch, s->loss, s->lr, s->grad_norm, (long long)s->tokens,
+                           s->tokens_per_s, s->seconds));
 }
 
 ent_status ent_metrics_write_eval(ent_metrics *m, int64_t step, double val_loss, double val_perplexity,
                                   int64_t val_tokens)
 {
-    return flushed(m, fprintf(m->file,
-                              "{\"step\": %lld, \"val_loss\": %.17g, \"val_perplexity\": %.17g, \"val_tokens\": %lld}\n",
-                              (long long)step, val_loss, val_perplexity, (long long)val_tokens));
+    return flushed(
+        m, fprintf(m->file, "{\"step\": %lld, \"val_loss\": %.17g, \"val_perplexity\": %.17g, \"val_tokens\": %lld}\n",
+                   (long long)step, val_loss, fmin(val_perplexity, DBL_MAX), (long long)val_tokens));
 }

@@ -17,15 +17,15 @@ static bool follows_from_config(const char *name)
     return n >= sizeof end - 1 && strcmp(name + n - (sizeof end - 1), end) == 0;
 }
 
-static ent_status bind_all(ent_params *params, const ent_safetensors *files, bool tied)
+static ent_status bind_all(ent_params *params, const ent_safetensors *files, bool adapters, bool tied)
 {
     for (size_t i = 0; i < ent_safetensors_count(files); i++) {
         const ent_st_tensor *t = ent_safetensors_at(files, i);
         ent_param *param = ent_params_find(params, t->name);
-        if (param) {
+        if (param && is_adapter(t->name) == adapters) {
             ENT_TRY(ent_params_bind(params, param, t->n_dims, t->shape, t->dtype, t->data, t->file));
         } else if (!(tied && strcmp(t->name, "lm_head.weight") == 0) && !follows_from_config(t->name)) {
-            return ent_fail(ENT_EFORMAT, "%s: unexpected tensor %s: the model of config.json has none of this name",
+            return ent_fail(ENT_EFORMAT, "%s: unexpected tensor %s: the config beside it has none of this name",
                             t->file, t->name);
         }
     }
@@ -50,12 +50,12 @@ static ent_status check(const ent_params *params, bool adapters, const char *fol
 
 ent_status ent_model_bind(ent_params *params, const ent_safetensors *files, bool tied, const char *folder)
 {
-    ENT_TRY(bind_all(params, files, tied));
+    ENT_TRY(bind_all(params, files, false, tied));
     return check(params, false, folder);
 }
 
 ent_status ent_adapter_bind(ent_params *params, const ent_safetensors *files, const char *folder)
 {
-    ENT_TRY(bind_all(params, files, false));
+    ENT_TRY(bind_all(params, files, true, false));
     return check(params, true, folder);
 }

@@ -5,9 +5,9 @@
 #include "io/safetensors.h"
 #include "src/nn/params.h"
 
-/* Binds every tensor of `files` to the parameter of its name. ENT_EFORMAT naming a tensor of another shape, an unexpected
- * one, or a missing one. `tied`: an lm_head.weight in the files is passed over, as transformers does. Names of adapters
- * are the business of ent_adapter_bind. `files` must stay open as long as the parameters are used. */
+/* Binds every tensor of `files` to the parameter of its name. ENT_EFORMAT naming a tensor of another shape, an
+ * unexpected one, or a missing one. `tied`: an lm_head.weight in the files is passed over, as transformers does. Names
+ * of adapters are the business of ent_adapter_bind. `files` must stay open as long as the parameters are used. */
 ent_status ent_model_bind(ent_params *params, const ent_safetensors *files, bool tied, const char *folder);
 
 /* The same for a PEFT adapter's tensors and the parameters named "base_model.model.…". */

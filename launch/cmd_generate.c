@@ -8,6 +8,7 @@
 #include "io/tokenizer_config.h"
 #include "launch/cmd.h"
 #include "launch/model.h"
+#include "launch/placement.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
 #include "src/nn/sample.h"
@@ -20,7 +21,8 @@ typedef struct arguments {
 } arguments;
 
 static const char usage[] =
-    "usage: entrenar generate --model DIR --prompt TEXT [--adapter DIR] [--max-tokens N] [--temperature T] [--seed S]\n\n"
+    "usage: entrenar generate --model DIR --prompt TEXT [--adapter DIR] [--max-tokens N] [--temperature T] [--seed "
+    "S]\n\n"
     "Prints the prompt and what the model makes of it, up to the end of the text or N tokens.\n\n"
     "  --model DIR        a Hugging Face model folder\n"
     "  --adapter DIR      a PEFT adapter (LoRA) for it\n"
@@ -29,13 +31,13 @@ static const char usage[] =
     "  --temperature T    0: always the likeliest token (default); higher: more varied\n"
     "  --seed S           of the draws (default 42): the same seed gives the same text\n";
 
-/* A whole number or decimal, all of it; false otherwise. */
-static bool number(double *out, const char *text)
+/* A number, all of the text; whole, if it is to be. False otherwise. */
+static bool number(double *out, const char *text, bool whole)
 {
     char *end;
     errno = 0;
     *out = strtod(text, &end);
-    return errno == 0 && end != text && *end == '\0' && isfinite(*out) && *out >= 0;
+    return errno == 0 && end != text && *end == '\0' && *out >= 0 && *out < 0x1p53 && !(whole && *out != trunc(*out));
 }
 
 static bool parse(arguments *a, int argc, char **argv)
@@ -53,12 +55,14 @@ static bool parse(arguments *a, int argc, char **argv)
         if (strcmp(key, "--help") == 0 || strcmp(key, "-h") == 0) {
             a->help = true;
         } else if ((text == NULL && value == NULL) || i + 1 == argc) {
-            fprintf(stderr, "entrenar: generate: %s %s\n", text || value ? "expected a value after" : "unknown option", key);
+            fprintf(stderr, "entrenar: generate: %s %s\n", text || value ? "expected a value after" : "unknown option",
+                    key);
             return false;
         } else if (text) {
             *text = argv[++i];
-        } else if (!number(value, argv[++i])) {
-            fprintf(stderr, "entrenar: generate: %s: expected a number of at least 0, found \"%s\"\n", key, argv[i]);
+        } else if (!number(value, argv[++i], value != &a->temperature)) {
+            fprintf(stderr, "entrenar: generate: %s: expected a %s of at least 0, found \"%s\"\n", key,
+                    value == &a->temperature ? "number" : "whole number", argv[i]);
             return false;
         }
     }
@@ -69,14 +73,14 @@ static bool parse(arguments *a, int argc, char **argv)
     return true;
 }
 
-/* The text of the first `count` ids, printed from byte *printed on. A character that isn't whole yet waits. */
-static ent_status print_new(size_t *printed, const ent_tokenizer *tokenizer, const ent_ids *ids)
+/* The text of the ids, printed from byte *printed on. A character that isn't whole yet waits for the `last` call. */
+static ent_status print_new(size_t *printed, const ent_tokenizer *tokenizer, const ent_ids *ids, bool last)
 {
     char *text;
     size_t n;
     ENT_TRY(ent_tokenizer_decode(&text, &n, tokenizer, ids->ids, ids->count, true));
     static const char broken[] = "\xEF\xBF\xBD";
-    if (n >= *printed && !(n >= 3 && memcmp(text + n - 3, broken, 3) == 0)) {
+    if (n >= *printed && !(!last && n >= 3 && memcmp(text + n - 3, broken, 3) == 0)) {
         fwrite(text + *printed, 1, n - *printed, stdout);
         fflush(stdout);
         *printed = n;
@@ -93,7 +97,9 @@ static ent_status next_token(int32_t *out, ent_tape *tape, ent_model *m, const e
     ent_tensor *logits;
     ent_tape_rewind(tape);
     ENT_TRY(ent_decoder_next(&logits, tape, m->decoder, &tokens));
-    *out = ent_sample(ent_values(logits), m->config.vocab_size, a->temperature, &rng, (uint64_t)ids->count);
+    const size_t known = ent_tokenizer_vocab_size(m->tokenizer); /* models pad their vocabulary: no text for the rest */
+    *out = ent_sample(ent_values(logits), known < m->config.vocab_size ? known : m->config.vocab_size, a->temperature,
+                      &rng, (uint64_t)ids->count);
     return ENT_OK;
 }
 
@@ -105,6 +111,8 @@ static ent_status generate(const arguments *a)
     ent_model model = {0};
     ent_tape *tape = NULL;
     ent_ids ids = {0};
+    ent_comm *comm = NULL;
+    ent_placement place;
     int32_t eos, next = -1;
     size_t printed = 0;
     const ent_model_options options = {.path = a->model, .adapter = a->adapter, .max_positions = LONGEST};
@@ -112,20 +120,27 @@ static ent_status generate(const arguments *a)
     if (model.tokenizer == NULL)
         ENT_GO(ent_fail(ENT_EFORMAT, "%s: has no tokenizer.json", a->model));
     ENT_GO(ent_model_eos(&eos, a->model, model.tokenizer));
+    ENT_GO(ent_comm_self(&comm));
+    ENT_GO(ent_place(&place, comm, 0));
+    ent_set_threads(place.threads);
     ENT_GO(ent_gemm_prepare(ent_threads()));
     ENT_GO(ent_tape_new(&tape, false));
     ent_tape_record(tape, false);
     ENT_GO(ent_tokenizer_encode(&ids, model.tokenizer, a->prompt, strlen(a->prompt), true));
-    ENT_GO(print_new(&printed, model.tokenizer, &ids));
+    if (ids.count >= LONGEST)
+        ENT_GO(ent_fail(ENT_EINVAL, "--prompt: %zu tokens, at most %d are supported", ids.count, LONGEST - 1));
+    ENT_GO(print_new(&printed, model.tokenizer, &ids, false));
     for (double n = 0; n < a->max_tokens && ids.count < LONGEST; n++) {
         ENT_GO(next_token(&next, tape, &model, &ids, doc_start, a));
         if (next == eos)
             break;
         ENT_GO(ent_ids_push(&ids, next));
-        ENT_GO(print_new(&printed, model.tokenizer, &ids));
+        ENT_GO(print_new(&printed, model.tokenizer, &ids, false));
     }
+    ENT_GO(print_new(&printed, model.tokenizer, &ids, true));
     putchar('\n');
 done:
+    ent_comm_free(comm);
     ent_ids_free(&ids);
     ent_tape_free(tape);
     ent_model_close(&model);

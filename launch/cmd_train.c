@@ -23,7 +23,8 @@ static int help(void)
         return ENT_EXIT_FAILED;
     }
     printf("usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n\n"
-           "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same bits\n"
+           "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same "
+           "bits\n"
            "for any number of ranks and threads.\n\n"
            "  --set KEY=VALUE  sets a key of the config; KEY= takes it back\n"
            "  --resume         goes on from the newest checkpoint in training.output_dir\n"
@@ -74,8 +75,9 @@ static void say_where(const ent_run *run)
 {
     const char *dir = run->config->training.output_dir;
     const char *kind = run->model.lora.r ? "adapter" : "model";
-    printf("done    %s    %s/%s\n        checkpoint %s/checkpoints/step-%08lld.h5\n        metrics    %s/metrics.jsonl\n",
-           kind, dir, kind, dir, (long long)run->done, dir);
+    printf(
+        "done    %s    %s/%s\n        checkpoint %s/checkpoints/step-%08lld.h5\n        metrics    %s/metrics.jsonl\n",
+        kind, dir, kind, dir, (long long)run->done, dir);
 }
 
 static ent_status train(const ent_config *config, ent_comm *comm, const ent_run_options *options)

@@ -8,8 +8,8 @@
 
 typedef struct ent_model {
     ent_model_config config;
-    ent_lora_config lora;         /* r 0: no adapter */
-    ent_tokenizer *tokenizer;     /* NULL: the folder has no tokenizer.json */
+    ent_lora_config lora;     /* r 0: no adapter */
+    ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
     ent_decoder *decoder;

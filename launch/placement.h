@@ -13,8 +13,8 @@ typedef struct ent_placement {
     int local_size; /* ranks on this host */
 } ent_placement;
 
-/* `wanted` threads, or with 0: the cores this process may use, divided by the ranks of the same host that share them, at
- * least one. Collective. */
+/* `wanted` threads, or with 0: the cores this process may use, divided by the ranks of the same host that share them,
+ * at least one. Collective. */
 ent_status ent_place(ent_placement *out, ent_comm *comm, int64_t wanted);
 
 #endif

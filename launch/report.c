@@ -1,5 +1,6 @@
 #include "launch/report.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 double ent_now(void)
@@ -25,7 +26,8 @@ static const char *scaled(ent_time_text *buffer, double x, const char *unit)
     int i = 0;
     for (; x >= 1000 && i < 4; i++)
         x /= 1000;
-    snprintf(buffer->text, sizeof buffer->text, i ? "%.1f %s%s" : "%.0f %s%s", x, prefixes[i], unit);
+    const bool bare = *prefixes[i] == '\0' && *unit == '\0';
+    snprintf(buffer->text, sizeof buffer->text, i ? "%.1f%s%s%s" : "%.0f%s%s%s", x, bare ? "" : " ", prefixes[i], unit);
     return buffer->text;
 }
 

@@ -27,8 +27,11 @@ static ent_status open_model(ent_run *run)
 {
     const ent_config *c = run->config;
     ent_status st;
-    ent_lora_config lora = {.r = (size_t)c->lora.rank, .alpha = c->lora.alpha, .use_rslora = c->lora.use_rslora,
-                            .dropout = c->lora.dropout, .targets = c->lora.targets};
+    ent_lora_config lora = {.r = (size_t)c->lora.rank,
+                            .alpha = c->lora.alpha,
+                            .use_rslora = c->lora.use_rslora,
+                            .dropout = c->lora.dropout,
+                            .targets = c->lora.targets};
     if (c->has_lora && c->lora.n_layers) {
         lora.n_layers = c->lora.layers[c->lora.n_layers - 1] + 1;
         ENT_TRY(ent_calloc(&lora.layers, lora.n_layers, 1, "layers"));
@@ -45,10 +48,12 @@ static ent_status open_model(ent_run *run)
                                        .max_positions = (size_t)c->data.seq_len};
     st = ent_model_open(&run->model, &options);
     free(lora.layers);
-    if (st == ENT_OK && run->model.config.max_position_embeddings &&
-        (size_t)c->data.seq_len > run->model.config.max_position_embeddings)
-        return ent_fail(ENT_ECONFIG, "data.seq_len: %lld is more than the %zu positions of %s", (long long)c->data.seq_len,
-                        run->model.config.max_position_embeddings, c->model.path);
+    const ent_model_config *m = &run->model.config;
+    const double positions =
+        (double)m->max_position_embeddings * (m->rope_scaling == ENT_ROPE_LINEAR ? m->rope_factor : 1);
+    if (st == ENT_OK && positions > 0 && (double)c->data.seq_len > positions)
+        return ent_fail(ENT_ECONFIG, "data.seq_len: %lld is more than the %.0f positions of %s",
+                        (long long)c->data.seq_len, positions, c->model.path);
     return st;
 }
 
@@ -83,41 +88,65 @@ static ent_status open_trainer(ent_run *run)
     const int64_t units = (int64_t)ent_dataset_units(run->train), batch = c->training.batch_size;
     run->steps = c->training.max_steps ? c->training.max_steps : (units * c->training.epochs + batch - 1) / batch;
     run->best_val_loss = NAN;
-    const ent_trainer_options options = {
-        .optimizer = {.kind = (ent_optimizer_kind)c->optimizer.name,
-                      .beta1 = c->optimizer.beta1,
-                      .beta2 = c->optimizer.beta2,
-                      .eps = c->optimizer.eps,
-                      .momentum = c->optimizer.momentum,
-                      .weight_decay = c->optimizer.weight_decay},
-        .schedule = {.kind = (ent_schedule_kind)c->scheduler.name,
-                     .lr = c->optimizer.lr,
-                     .min_lr = c->scheduler.min_lr,
-                     .warmup = c->scheduler.warmup_steps,
-                     .steps = run->steps,
-                     .step_size = c->scheduler.step_size,
-                     .gamma = c->scheduler.gamma},
-        .grad_clip = c->training.grad_clip,
-        .batch_size = (size_t)batch,
-        .seq_len = (size_t)c->data.seq_len,
-        .seed = (uint64_t)c->training.seed};
+    const ent_trainer_options options = {.optimizer = {.kind = (ent_optimizer_kind)c->optimizer.name,
+                                                       .beta1 = c->optimizer.beta1,
+                                                       .beta2 = c->optimizer.beta2,
+                                                       .eps = c->optimizer.eps,
+                                                       .momentum = c->optimizer.momentum,
+                                                       .weight_decay = c->optimizer.weight_decay},
+                                         .schedule = {.kind = (ent_schedule_kind)c->scheduler.name,
+                                                      .lr = c->optimizer.lr,
+                                                      .min_lr = c->scheduler.min_lr,
+                                                      .warmup = c->scheduler.warmup_steps,
+                                                      .steps = run->steps,
+                                                      .step_size = c->scheduler.step_size,
+                                                      .gamma = c->scheduler.gamma},
+                                         .grad_clip = c->training.grad_clip,
+                                         .batch_size = (size_t)batch,
+                                         .seq_len = (size_t)c->data.seq_len,
+                                         .seed = (uint64_t)c->training.seed};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
 
-/* What decides the numbers of a run, hashed: a checkpoint goes on only under the same. Length of the run, ranks, threads,
- * places and intervals are left out. */
+/* A digest of the mapped weights: of all names, shapes and types, and of a sample of each tensor's bytes, so that it
+ * costs no time. Another model, or another version of it, is told apart. */
+static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_run *run)
+{
+    enum { SAMPLE = 4096 };
+    const ent_params *p = ent_decoder_params(run->model.decoder);
+    char next[ENT_SHA256_SIZE + 256 + SAMPLE] = "";
+    memset(hex, 0, ENT_SHA256_SIZE);
+    for (size_t i = 0; i < p->count && run->model.weights; i++) {
+        const ent_st_tensor *t = ent_safetensors_find(run->model.weights, p->items[i]->tensor.name);
+        if (t == NULL)
+            continue;
+        size_t n = (size_t)snprintf(next, ENT_SHA256_SIZE + 256, "%s %.150s %s %zu", hex, t->name,
+                                    ent_dtype_name(t->dtype), t->bytes);
+        const size_t sample = t->bytes < SAMPLE ? t->bytes : SAMPLE;
+        memcpy(next + n, (const char *)t->data + (t->bytes - sample) / 2, sample);
+        ent_sha256(hex, next, n + sample);
+    }
+}
+
+/* What decides the numbers of a run, hashed: a checkpoint goes on only under the same. Length of the run, ranks,
+ * threads, places and intervals are left out. */
 static ent_status hash_config(ent_run *run)
 {
     const ent_config *c = run->config;
+    const ent_model_config *m = &run->model.config;
+    char weights[ENT_SHA256_SIZE];
     const ent_lora_config *l = &run->model.lora;
     char *text;
+    hash_weights(weights, run);
     ENT_TRY(ent_format(&text,
-                       "%s data %lld %d %d %d lora %zu %.17g %d %.17g %u optimizer %d %.17g %.17g %.17g %.17g %.17g %.17g "
+                       "%s model %s %d %.17g %.17g %zu %zu %s data %lld %d %d %d lora %zu %.17g %d %.17g %u optimizer "
+                       "%d %.17g %.17g %.17g %.17g %.17g %.17g "
                        "scheduler %d %lld %.17g %lld %.17g training %lld %.17g %lld parameters %zu",
-                       ent_dataset_digest(run->train), (long long)c->data.seq_len, c->data.mask_prompt, c->data.packing,
-                       c->data.shuffle, l->r, l->alpha, l->use_rslora, l->dropout, l->targets, (int)c->optimizer.name,
-                       c->optimizer.lr, c->optimizer.beta1, c->optimizer.beta2, c->optimizer.eps,
-                       c->optimizer.weight_decay, c->optimizer.momentum, (int)c->scheduler.name,
+                       weights, m->model_type, (int)m->rope_scaling, m->rope_theta, m->rms_norm_eps, m->sliding_window,
+                       m->first_window_layer, ent_dataset_digest(run->train), (long long)c->data.seq_len,
+                       c->data.mask_prompt, c->data.packing, c->data.shuffle, l->r, l->alpha, l->use_rslora, l->dropout,
+                       l->targets, (int)c->optimizer.name, c->optimizer.lr, c->optimizer.beta1, c->optimizer.beta2,
+                       c->optimizer.eps, c->optimizer.weight_decay, c->optimizer.momentum, (int)c->scheduler.name,
                        (long long)c->scheduler.warmup_steps, c->scheduler.min_lr, (long long)c->scheduler.step_size,
                        c->scheduler.gamma, (long long)c->training.batch_size, c->training.grad_clip,
                        (long long)c->training.seed, ent_decoder_params(run->model.decoder)->n_trainable));
@@ -126,7 +155,7 @@ static ent_status hash_config(ent_run *run)
     return ENT_OK;
 }
 
-/* Rank 0 has read the checkpoint; the others get the same numbers. */
+/* The others get the numbers of rank 0, which may have read a checkpoint. */
 static ent_status share_state(ent_run *run)
 {
     ent_params *p = ent_decoder_params(run->model.decoder);
@@ -176,9 +205,25 @@ static void say_what_is_trained(const ent_run *run)
     if (run->place.idle)
         printf("        %d of %d cores are idle%s%d; compute.threads sets threads by hand\n", run->place.idle,
                run->place.cores,
-               run->comm->world_size > 1 ? ": to use them, start with mpirun --map-by slot:PE=" : "; cores for a rank: ",
+               run->comm->world_size > 1 ? ": to use them, start with mpirun --map-by slot:PE="
+                                         : "; cores for a rank: ",
                run->place.cores / (run->place.local_size ? run->place.local_size : 1));
     fflush(stdout);
+}
+
+/* Every rank was given the same: what they are to do together depends on it. */
+static ent_status same_config(ent_run *run)
+{
+    char *text = NULL, *all = NULL;
+    ent_status st = ent_config_print(&text, run->config);
+    if (st == ENT_OK)
+        st = ent_format(&all, "%s# %d %d %d", text, run->options.resume, run->options.overwrite, run->options.dry_run);
+    free(text);
+    st = ent_comm_agree(run->comm, st);
+    if (st == ENT_OK)
+        st = ent_comm_same(run->comm, all, "the configuration");
+    free(all);
+    return st;
 }
 
 ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, const ent_run_options *options)
@@ -186,6 +231,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     *run = (ent_run){.config = config, .options = *options, .comm = comm};
     run->speaks = comm->rank == 0 && !options->quiet;
     ent_comm *const c = comm;
+    ENT_TRY(same_config(run));
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_check(run) : ENT_OK));
     ENT_TRY(ent_place(&run->place, comm, config->compute.threads));
     ent_set_threads(run->place.threads);
@@ -196,13 +242,13 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
     ENT_TRY(ent_comm_agree(c, hash_config(run)));
-    ENT_TRY(ent_comm_same(c, run->config_hash, "the configuration"));
+    ENT_TRY(ent_comm_same(c, run->config_hash, "model and data"));
     if (run->speaks)
         say_what_is_trained(run);
     if (options->dry_run)
         return ENT_OK;
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? ent_run_folder_begin(run) : ENT_OK));
-    return options->resume ? share_state(run) : ENT_OK;
+    return share_state(run);
 }
 
 /* Unit i of the step that begins at run->first * batch_size in the endless row of epochs. */
@@ -266,12 +312,18 @@ static ent_status evaluate(ent_run *run, bool *stop)
     return ent_comm_agree(run->comm, st);
 }
 
+int64_t ent_run_position(const ent_run *run)
+{
+    const int64_t at = run->done * run->config->training.batch_size;
+    const int64_t all = (int64_t)ent_dataset_units(run->train) * run->config->training.epochs;
+    return run->config->training.max_steps == 0 && at > all ? all : at;
+}
+
 static ent_status log_step(ent_run *run, const ent_step_result *r, double seconds, double begun, int64_t begun_at)
 {
-    const int64_t batch = run->config->training.batch_size;
     const double rate = (double)r->tokens / (seconds > 1e-9 ? seconds : 1e-9);
     const ent_metrics_step line = {.step = run->done,
-                                   .epoch = (double)(run->done * batch) / (double)ent_dataset_units(run->train),
+                                   .epoch = (double)ent_run_position(run) / (double)ent_dataset_units(run->train),
                                    .loss = r->loss,
                                    .lr = r->lr,
                                    .grad_norm = r->grad_norm,
@@ -289,11 +341,11 @@ ent_status ent_run_train(ent_run *run)
     const ent_config *c = run->config;
     const double begun = ent_now();
     const int64_t begun_at = run->done;
-    bool stop = false;
     ent_step_result result = {0};
+    bool stop;
     if (run->val && run->done == 0)
         ENT_TRY(evaluate(run, &stop));
-    stop = false;
+    stop = c->eval.patience && run->evals_since_best >= c->eval.patience; /* a run that has stopped stays stopped */
     while (run->done < run->steps && !stop) {
         const double start = ent_now();
         run->first = run->done;
@@ -306,6 +358,6 @@ ent_status ent_run_train(ent_run *run)
         if (last || stop || (c->checkpoint.every && run->done % c->checkpoint.every == 0))
             ENT_TRY(ent_comm_agree(run->comm, run->metrics ? ent_run_folder_checkpoint(run, &result) : ENT_OK));
     }
-    return ent_comm_agree(run->comm, run->metrics ? ent_run_folder_save(run, run->model.lora.r ? "adapter" : "model")
-                                                  : ENT_OK);
+    return ent_comm_agree(run->comm,
+                          run->metrics ? ent_run_folder_save(run, run->model.lora.r ? "adapter" : "model") : ENT_OK);
 }

@@ -26,18 +26,21 @@ typedef struct ent_run {
     ent_trainer *trainer;
     ent_metrics *metrics; /* of rank 0 */
     char config_hash[65];
-    uint32_t *order;       /* of the units of order_epoch */
-    int64_t order_epoch;   /* -1: none yet */
-    int64_t steps;         /* of the whole run */
-    int64_t first;         /* step of this step's first unit, while units are dealt */
-    int64_t done;          /* steps done; the position in the data is done * batch_size */
-    double best_val_loss;  /* and the step it was reached after; NaN: no evaluation yet */
+    uint32_t *order;      /* of the units of order_epoch */
+    int64_t order_epoch;  /* -1: none yet */
+    int64_t steps;        /* of the whole run */
+    int64_t first;        /* step of this step's first unit, while units are dealt */
+    int64_t done;         /* steps done */
+    double best_val_loss; /* and the step it was reached after; NaN: no evaluation yet */
     int64_t best_step, evals_since_best;
 } ent_run;
 
 /* Loads and checks all of it; the run folder is written only after everything else is right. Collective; the caller
  * frees with ent_run_close also after a failure. */
 ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, const ent_run_options *options);
+
+/* Units consumed since the start of the run: the position in the data. */
+int64_t ent_run_position(const ent_run *run);
 
 /* Trains to the end; leaves the adapter, the checkpoint and the metrics in the run folder. Collective. */
 ent_status ent_run_train(ent_run *run);

@@ -16,8 +16,8 @@
 #include "src/tensor/gemm.h"
 
 /* What a run leaves, and --overwrite removes. Nothing else in the folder is touched. */
-static const char *const contents[] = {"config.yaml", "metrics.jsonl", "checkpoints",  "adapter",
-                                       "adapter-best", "model",        "model-best", "cache"};
+static const char *const contents[] = {"config.yaml",  "metrics.jsonl", "checkpoints", "adapter",
+                                       "adapter-best", "model",         "model-best",  "cache"};
 
 static ent_status join(char **out, const ent_run *run, const char *name)
 {
@@ -87,12 +87,15 @@ static ent_status read_state(ent_run *run)
 {
     ent_status st;
     ent_ckpt_state state = {0};
-    char *notes = NULL, *checkpoints = NULL;
+    char *notes = NULL;
+    bool any;
     ent_ckpt_tensor *tensors = NULL;
     size_t count;
-    ENT_GO(join(&checkpoints, run, "checkpoints/latest"));
-    if (access(checkpoints, F_OK) != 0) {
-        fprintf(stderr, "%s: no checkpoint yet: the run starts from the beginning\n", run->config->training.output_dir);
+    ENT_GO(ent_checkpoint_exists(&any, run->config->training.output_dir));
+    if (!any) {
+        if (run->speaks)
+            printf("resume  %s: no checkpoint yet, the run starts from its beginning\n",
+                   run->config->training.output_dir);
         goto done;
     }
     ENT_GO(checkpoint_tensors(&tensors, &count, run));
@@ -102,22 +105,29 @@ static ent_status read_state(ent_run *run)
     if (st != ENT_OK)
         goto done;
     if (strcmp(state.config_hash, run->config_hash) != 0)
-        ENT_GO(ent_fail(ENT_ECONFIG, "%s: the checkpoint of step %lld is of another configuration (model, data, lora, "
-                        "optimizer, scheduler, batch_size or seed differ)", run->config->training.output_dir,
-                        (long long)state.step));
+        ENT_GO(ent_fail(ENT_ECONFIG,
+                        "%s: the checkpoint of step %lld is of another configuration (model, data, lora, "
+                        "optimizer, scheduler, batch_size or seed differ)",
+                        run->config->training.output_dir, (long long)state.step));
     if (!run->config->distributed.allow_mixed_cpus && strcmp(state.kernel, ent_gemm_kernel()) != 0)
-        ENT_GO(ent_fail(ENT_ECONFIG, "%s: the checkpoint of step %lld was computed with %s, here is %s: the bits would "
-                        "differ; distributed.allow_mixed_cpus: true allows it", run->config->training.output_dir,
-                        (long long)state.step, state.kernel, ent_gemm_kernel()));
+        ENT_GO(ent_fail(ENT_ECONFIG,
+                        "%s: the checkpoint of step %lld was computed with %s, here is %s: the bits would "
+                        "differ; distributed.allow_mixed_cpus: true allows it",
+                        run->config->training.output_dir, (long long)state.step, state.kernel, ent_gemm_kernel()));
+    if (run->steps < state.step ||
+        (run->steps > state.step && state.unit_position != state.step * run->config->training.batch_size))
+        ENT_GO(ent_fail(
+            ENT_ECONFIG, "%s: the checkpoint of step %lld %s", run->config->training.output_dir, (long long)state.step,
+            run->steps < state.step ? "is beyond the end of this run: training.max_steps or epochs is too small"
+                                    : "ended its run with a step of fewer units: the run can't be prolonged"));
     run->done = state.step;
-    run->best_val_loss = state.best_step ? state.best_val_loss : NAN;
+    run->best_val_loss = state.best_val_loss;
     run->best_step = state.best_step;
     run->evals_since_best = state.evals_since_best;
     if (run->speaks)
         printf("resume  from step %lld\n", (long long)run->done);
 done:
     free(notes);
-    free(checkpoints);
     free(tensors);
     return st;
 }
@@ -151,7 +161,7 @@ static ent_status add_metadata(ent_json *to, const ent_run *run, const ent_step_
     ent_json_add_double(metrics, "loss", last->loss);
     ent_json_add_double(metrics, "grad_norm", last->grad_norm);
     ent_json_add_double(metrics, "lr", last->lr);
-    if (run->best_step)
+    if (isfinite(run->best_val_loss))
         ent_json_add_double(metrics, "best_val_loss", run->best_val_loss);
     return ENT_OK;
 }
@@ -163,10 +173,10 @@ ent_status ent_run_folder_checkpoint(const ent_run *run, const ent_step_result *
     size_t count;
     const ent_config *c = run->config;
     ent_ckpt_state state = {.step = run->done,
-                            .unit_position = run->done * c->training.batch_size,
-                            .epoch = (double)(run->done * c->training.batch_size) / (double)ent_dataset_units(run->train),
+                            .unit_position = ent_run_position(run),
+                            .epoch = (double)ent_run_position(run) / (double)ent_dataset_units(run->train),
                             .seed = (uint64_t)c->training.seed,
-                            .best_val_loss = run->best_step ? run->best_val_loss : 0,
+                            .best_val_loss = run->best_val_loss,
                             .best_step = run->best_step,
                             .evals_since_best = run->evals_since_best};
     snprintf(state.config_hash, sizeof state.config_hash, "%s", run->config_hash);
@@ -185,7 +195,7 @@ done:
 /* Files of the model folder that a fully trained model needs beside its weights. */
 static ent_status copy_model_files(const ent_run *run, const char *folder)
 {
-    static const char *const names[] = {"config.json",           "generation_config.json", "tokenizer.json",
+    static const char *const names[] = {"config.json",           "generation_config.json",  "tokenizer.json",
                                         "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         ent_status st;
@@ -220,7 +230,10 @@ ent_status ent_run_folder_save(const ent_run *run, const char *name)
         if (!p->items[i]->trainable)
             continue;
         ent_st_tensor *s = &tensors[count++];
-        *s = (ent_st_tensor){.name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data,
+        *s = (ent_st_tensor){.name = t->name,
+                             .dtype = t->dtype,
+                             .n_dims = t->n_dims,
+                             .data = t->data,
                              .bytes = ent_tensor_count(t) * sizeof(ent_real)};
         memcpy(s->shape, t->shape, sizeof s->shape);
     }

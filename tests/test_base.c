@@ -104,6 +104,10 @@ static void arena_rewinds_into_the_same_memory(void **state)
     assert_int_equal((uintptr_t)second % 64, 0);
     assert_true(second >= first + 100);
     assert_int_equal(ent_arena_peak(a), 128 * 2 + (3 << 20));
+    ent_arena_rewind(a); /* it had outgrown its first block: now there is one for all */
+    assert_int_equal(ent_arena_alloc(&first, a, 100), ENT_OK);
+    assert_int_equal(ent_arena_alloc(&big, a, 3 << 20), ENT_OK);
+    assert_ptr_equal(big, first + 128);
     ent_arena_rewind(a);
     assert_int_equal(ent_arena_alloc(&again, a, 100), ENT_OK);
     assert_ptr_equal(first, again);
@@ -132,12 +136,9 @@ static void counting_arena_counts_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(message_is_one_line),
-        cmocka_unit_test(allocation_refuses_overflow),
-        cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(draws_are_uniform_and_normal),
-        cmocka_unit_test(storage_types_convert),
-        cmocka_unit_test(arena_rewinds_into_the_same_memory),
+        cmocka_unit_test(message_is_one_line),         cmocka_unit_test(allocation_refuses_overflow),
+        cmocka_unit_test(philox_known_answers),        cmocka_unit_test(draws_are_uniform_and_normal),
+        cmocka_unit_test(storage_types_convert),       cmocka_unit_test(arena_rewinds_into_the_same_memory),
         cmocka_unit_test(counting_arena_counts_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

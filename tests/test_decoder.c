@@ -27,10 +27,10 @@ typedef struct batch {
     size_t n_targets;
 } batch;
 
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        if ((call) != ENT_OK)                                                                                          \
-            fail_msg("%s", ent_message());                                                                             \
+#define OK(call)                           \
+    do {                                   \
+        if ((call) != ENT_OK)              \
+            fail_msg("%s", ent_message()); \
     } while (0)
 
 static void path_of(char *out, size_t n, const char *name, const char *what)
@@ -97,7 +97,8 @@ static double expected_loss(const char *name, bool adapted)
     ent_json *json;
     path_of(path, sizeof path, name, "expected.json");
     OK(ent_json_read_file(&json, path));
-    const double loss = ent_json_number(ent_json_member(json, adapted ? "first_batch_lora_loss" : "first_batch_base_loss"));
+    const double loss =
+        ent_json_number(ent_json_member(json, adapted ? "first_batch_lora_loss" : "first_batch_base_loss"));
     ent_json_free(json);
     return loss;
 }
@@ -121,7 +122,8 @@ static void compare_logits(ent_model *m, const batch *b, const ent_safetensors *
     ent_tape_free(tape);
 }
 
-static void compare_gradients(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *prefix, double want)
+static void compare_gradients(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *prefix,
+                              double want)
 {
     const ent_params *p = ent_decoder_params(m->decoder);
     ent_tape *tape;

@@ -1,5 +1,5 @@
-/* Products against a triple loop: all transpositions, storage types, sizes around the tiles; the same bits for any number
- * of threads; calls from several threads at once. */
+/* Products against a triple loop: all transpositions, storage types, sizes around the tiles; the same bits for any
+ * number of threads; calls from several threads at once. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,8 @@ static void check(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtyp
 static void products_are_right(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {48, 300, 64}, {520, 20, 33}, {5, 600, 700}, {64, 256, 512}};
+    static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 7},     {48, 300, 64},
+                                      {520, 20, 33}, {5, 600, 700}, {64, 256, 512}};
     assert_int_equal(ent_gemm_prepare(3), ENT_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int t = 0; t < 4; t++)
@@ -91,7 +92,8 @@ static void one_call(void *context, size_t begin, size_t end)
 {
     const crowd *c = context;
     for (size_t i = begin; i < end; i++)
-        ent_gemm_serial(c->out + i * M * N, N, M, N, K, 1, ent_matrix_of(c->a, K, false), ent_matrix_of(c->b, K, true), 0);
+        ent_gemm_serial(c->out + i * M * N, N, M, N, K, 1, ent_matrix_of(c->a, K, false), ent_matrix_of(c->b, K, true),
+                        0);
 }
 
 /* OpenBLAS's serial build fails this one: see cmake/Dependencies.cmake. */

@@ -26,8 +26,8 @@ typedef struct ent_op_case {
     ent_status (*apply)(ent_tensor **y, ent_tape *tape, ent_tensor *const *in);
     struct {
         size_t n_dims, shape[ENT_MAX_DIMS];
-        double low, high;  /* values are uniform in [low, high]; both 0: [-1, 1] */
-        bool constant;     /* not differentiable: gets requires_grad false, and no gradient */
+        double low, high; /* values are uniform in [low, high]; both 0: [-1, 1] */
+        bool constant;    /* not differentiable: gets requires_grad false, and no gradient */
     } in[ENT_MAX_INPUTS];
     size_t n_in;
     bool must_fail; /* apply has to return ENT_EINVAL (shape and argument errors) */

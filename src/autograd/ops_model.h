@@ -25,12 +25,14 @@ typedef struct ent_adapter {
 ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias,
                       const ent_adapter *adapter);
 
-/* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of x.
- * (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm. */
+/* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of
+ * x. (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm.
+ */
 ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps);
 
 /* Rotary position embedding in the rotate-half order (Su et al. 2021, arXiv:2104.09864): of each head of x (T, heads *
- * head_dim), the pair (j, j + head_dim / 2) is turned by the angle whose cosine and sine stand at [position * head_dim / 2
+ * head_dim), the pair (j, j + head_dim / 2) is turned by the angle whose cosine and sine stand at [position * head_dim
+ * / 2
  * + j]. The position of token t is t - doc_start[t]. Tables and doc_start are borrowed until backward. */
 ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_dim, const float *cosines,
                     const float *sines, const int32_t *doc_start);
@@ -50,8 +52,8 @@ ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tens
 /* y = silu(gate) * up = gate / (1 + exp(-gate)) * up, of equal shapes. */
 ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_tensor *up);
 
-/* The sum over tokens t with targets[t] >= 0 of the cross-entropy of softmax(w h[t]) and targets[t]: a scalar, from h (T,
- * C) and w (V, C). Other tokens have targets[t] = -100. Logits exist for a few rows at a time, never as a whole.
+/* The sum over tokens t with targets[t] >= 0 of the cross-entropy of softmax(w h[t]) and targets[t]: a scalar, from h
+ * (T, C) and w (V, C). Other tokens have targets[t] = -100. Logits exist for a few rows at a time, never as a whole.
  * targets are borrowed until backward. ENT_EINVAL for a target outside [0, V) that is not -100. */
 ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets);
 

@@ -7,8 +7,8 @@
 #include "src/base/arena.h"
 #include "src/base/mem.h"
 
-/* Gradients of intermediate results live from the first use of a result (in reverse) to its making. Their memory is used
- * again through this list of free pieces. */
+/* Gradients of intermediate results live from the first use of a result (in reverse) to its making. Their memory is
+ * used again through this list of free pieces. */
 typedef struct piece {
     struct piece *next;
     ent_real *memory;

@@ -20,6 +20,7 @@ struct ent_arena {
     block *first, *current;
     size_t used_in_current;
     size_t used, peak;
+    size_t want; /* size of the next first block: what came in several before */
 };
 
 ent_status ent_arena_new(ent_arena **out, const char *what, bool counting)
@@ -51,7 +52,9 @@ void ent_arena_free(ent_arena *arena)
 /* Appends a block of at least `bytes` after the current one and makes it current. */
 static ent_status add_block(ent_arena *arena, size_t bytes)
 {
-    const size_t size = bytes < LEAST_BLOCK ? LEAST_BLOCK : bytes;
+    size_t size = bytes < LEAST_BLOCK ? LEAST_BLOCK : bytes;
+    if (arena->first == NULL && size < arena->want)
+        size = arena->want;
     block *b;
     ENT_TRY(ent_calloc(&b, 1, sizeof *b, arena->what));
     b->memory = aligned_alloc(ALIGNMENT, size);
@@ -110,6 +113,11 @@ ent_status ent_arena_alloc(void *out, ent_arena *arena, size_t bytes)
 
 void ent_arena_rewind(ent_arena *arena)
 {
+    if (arena->first &&
+        arena->first->next) { /* it outgrew its block: one block for all from now on, with room to grow */
+        free_blocks(arena);
+        arena->want = (arena->peak + arena->peak / 2 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
     arena->current = arena->first;
     arena->used_in_current = 0;
     arena->used = 0;

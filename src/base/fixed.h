@@ -12,6 +12,7 @@
 #define ENT_GRAD_BIT 0x1p-40 /* least bit of a gradient sum */
 #define ENT_LOSS_BIT 0x1p-32 /* least bit of a loss sum */
 #define ENT_EVAL_BIT 0x1p-20 /* of a loss sum over a whole data set, which may hold millions of units */
+#define ENT_EVAL_LIMIT 0x1p42
 #define ENT_LOSS_LIMIT 0x1p30 /* as ENT_GRAD_LIMIT, for losses */
 #define ENT_GRAD_LIMIT 0x1p22 /* |sum over a step| stays below this: a unit's gradient below it over batch_size */
 

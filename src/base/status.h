@@ -36,11 +36,11 @@ const char *ent_message(void);
     } while (0)
 
 /* Jumps to the label `done`, with the variable `st` set, if `call` fails. */
-#define ENT_GO(call)          \
-    do {                      \
-        st = (call);          \
-        if (st != ENT_OK)     \
-            goto done;        \
+#define ENT_GO(call)      \
+    do {                  \
+        st = (call);      \
+        if (st != ENT_OK) \
+            goto done;    \
     } while (0)
 
 #endif

@@ -14,13 +14,13 @@
 typedef struct ent_comm ent_comm;
 
 struct ent_comm {
-    int rank, world_size;                                              /* 0 <= rank < world_size */
-    ent_status (*sum_i64)(ent_comm *comm, int64_t *x, size_t n);       /* x = sum over ranks of x, on every rank */
-    ent_status (*max_i64)(ent_comm *comm, int64_t *x, size_t n);       /* x = elementwise maximum over ranks */
-    ent_status (*bcast)(ent_comm *comm, void *x, size_t n, int root);  /* the n bytes of rank `root`, on every rank */
+    int rank, world_size;                                             /* 0 <= rank < world_size */
+    ent_status (*sum_i64)(ent_comm *comm, int64_t *x, size_t n);      /* x = sum over ranks of x, on every rank */
+    ent_status (*max_i64)(ent_comm *comm, int64_t *x, size_t n);      /* x = elementwise maximum over ranks */
+    ent_status (*bcast)(ent_comm *comm, void *x, size_t n, int root); /* the n bytes of rank `root`, on every rank */
     ent_status (*barrier)(ent_comm *comm);
-    void (*abort)(ent_comm *comm, int exit_code);                      /* ends all ranks; does not return */
-    void (*free)(ent_comm *comm);                                      /* collective; comm is gone afterwards */
+    void (*abort)(ent_comm *comm, int exit_code); /* ends all ranks; does not return */
+    void (*free)(ent_comm *comm);                 /* collective; comm is gone afterwards */
 };
 
 /* A world of one rank. */
@@ -30,7 +30,8 @@ ent_status ent_comm_self(ent_comm **out);
 void ent_comm_free(ent_comm *comm);
 
 /* Agreement after rank-local work: every rank passes its own status, and all return the same one: that of the lowest
- * rank that failed, with that rank's message (prefixed "rank N: " where world_size > 1 and not every rank failed), or ENT_OK. */
+ * rank that failed, with that rank's message (prefixed "rank N: " where world_size > 1 and not every rank failed), or
+ * ENT_OK. */
 ent_status ent_comm_agree(ent_comm *comm, ent_status local);
 
 /* ENT_ECONFIG unless all ranks hold the same `n` bytes; the message names the first rank that differs, `what` it is and

@@ -10,9 +10,9 @@
 #include "src/nn/rope_table.h"
 
 typedef struct projection {
-    ent_tensor *w, *bias;           /* (out, in), (out) or NULL */
-    ent_tensor *lora_a, *lora_b;    /* (r, in), (out, r); NULL: not adapted */
-    uint32_t number;                /* of its own dropout draws */
+    ent_tensor *w, *bias;        /* (out, in), (out) or NULL */
+    ent_tensor *lora_a, *lora_b; /* (r, in), (out, r); NULL: not adapted */
+    uint32_t number;             /* of its own dropout draws */
 } projection;
 
 typedef struct layer {
@@ -72,7 +72,8 @@ static bool has_bias(const ent_model_config *c, ent_proj proj)
     return proj == ENT_O_PROJ ? c->o_bias : c->mlp_bias;
 }
 
-static ent_status declare(ent_tensor **out, ent_decoder *d, const char *name, size_t rows, size_t columns, bool trainable)
+static ent_status declare(ent_tensor **out, ent_decoder *d, const char *name, size_t rows, size_t columns,
+                          bool trainable)
 {
     if (columns == 0)
         return ent_params_declare(out, &d->params, name, 1, &rows, trainable);

@@ -1,5 +1,5 @@
-/* The decoder of the Llama family, with adapters: one computation, which a model's config makes Llama, Mistral, Qwen2 or
- * Qwen3. It declares its parameters under their Hugging Face (and PEFT) names; a loader gives them values.
+/* The decoder of the Llama family, with adapters: one computation, which a model's config makes Llama, Mistral, Qwen2
+ * or Qwen3. It declares its parameters under their Hugging Face (and PEFT) names; a loader gives them values.
  */
 #ifndef ENT_NN_DECODER_H
 #define ENT_NN_DECODER_H

@@ -8,23 +8,23 @@
 typedef enum { ENT_ROPE_DEFAULT, ENT_ROPE_LINEAR, ENT_ROPE_LLAMA3 } ent_rope_scaling;
 
 typedef struct ent_model_config {
-    char model_type[32];             /* llama, mistral, qwen2, qwen3 */
-    size_t vocab_size;               /* V */
-    size_t hidden_size;              /* C */
-    size_t intermediate_size;        /* of the MLP */
-    size_t n_layers;                 /* num_hidden_layers */
-    size_t n_heads, n_kv_heads;      /* n_heads is a multiple of n_kv_heads */
-    size_t head_dim;                 /* even */
-    size_t max_position_embeddings;  /* longest sequence the model is made for; 0: not said */
+    char model_type[32];            /* llama, mistral, qwen2, qwen3 */
+    size_t vocab_size;              /* V */
+    size_t hidden_size;             /* C */
+    size_t intermediate_size;       /* of the MLP */
+    size_t n_layers;                /* num_hidden_layers */
+    size_t n_heads, n_kv_heads;     /* n_heads is a multiple of n_kv_heads */
+    size_t head_dim;                /* even */
+    size_t max_position_embeddings; /* longest sequence the model is made for; 0: not said */
     double rms_norm_eps;
     bool tie_word_embeddings;        /* lm_head is embed_tokens */
     bool qkv_bias, o_bias, mlp_bias; /* biases on q/k/v_proj, o_proj, gate/up/down_proj */
     bool qk_norm;                    /* RMSNorm over head_dim on q and k, before RoPE (Qwen3) */
     size_t sliding_window;           /* a position sees this many positions, itself included; 0: all before it */
-    size_t first_window_layer;       /* layers from this one on have the window (Qwen's max_window_layers; Mistral: 0) */
+    size_t first_window_layer; /* layers from this one on have the window (Qwen's max_window_layers; Mistral: 0) */
     double rope_theta;
     ent_rope_scaling rope_scaling;
-    double rope_factor;              /* linear, llama3 */
+    double rope_factor;                                 /* linear, llama3 */
     double rope_low_freq_factor, rope_high_freq_factor; /* llama3 */
     size_t rope_original_max_positions;                 /* llama3 */
 } ent_model_config;

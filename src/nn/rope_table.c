@@ -12,8 +12,8 @@ static double scale_llama3(double frequency, const ent_model_config *c)
         return frequency / c->rope_factor;
     if (wavelength < original / c->rope_high_freq_factor)
         return frequency;
-    const double smooth = (original / wavelength - c->rope_low_freq_factor) /
-                          (c->rope_high_freq_factor - c->rope_low_freq_factor);
+    const double smooth =
+        (original / wavelength - c->rope_low_freq_factor) / (c->rope_high_freq_factor - c->rope_low_freq_factor);
     return (1 - smooth) * frequency / c->rope_factor + smooth * frequency;
 }
 

@@ -10,8 +10,8 @@ typedef struct update {
     const ent_optimizer *optimizer;
     ent_real *x, *m, *v;
     const ent_real *g;
-    ent_real keep;    /* AdamW: what decay leaves of x */
-    ent_real l2;      /* Adam, SGD: decay that is part of the gradient */
+    ent_real keep;                       /* AdamW: what decay leaves of x */
+    ent_real l2;                         /* Adam, SGD: decay that is part of the gradient */
     ent_real step_size, root_correction; /* Adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
     bool first;
     ent_real lr;
@@ -38,12 +38,13 @@ static void adam_tile(void *context, size_t begin, size_t end)
         const ent_real g = u->g[i] + u->l2 * u->x[i];
         u->m[i] = b1 * u->m[i] + rest1 * g;
         u->v[i] = b2 * u->v[i] + rest2 * g * g;
-        u->x[i] = u->keep * u->x[i] - u->step_size * u->m[i] / (ent_real)(sqrt((double)u->v[i]) / (double)u->root_correction + (double)eps);
+        u->x[i] = u->keep * u->x[i] -
+                  u->step_size * u->m[i] / (ent_real)(sqrt((double)u->v[i]) / (double)u->root_correction + (double)eps);
     }
 }
 
-void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g, size_t n,
-                        int64_t step, double lr, bool decay)
+void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g,
+                        size_t n, int64_t step, double lr, bool decay)
 {
     const double wd = decay ? optimizer->weight_decay : 0;
     const bool decoupled = optimizer->kind == ENT_OPTIMIZER_ADAMW;

@@ -20,8 +20,8 @@ typedef struct ent_optimizer {
 
 /* One step on n elements: x and moments m, v (v unused by SGD) from gradient g. `step` counts from 1; `decay` false
  * leaves weight decay out (norms and biases). Shared by the threads of the rank. */
-void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g, size_t n,
-                        int64_t step, double lr, bool decay);
+void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g,
+                        size_t n, int64_t step, double lr, bool decay);
 
 /* The factor that brings a gradient of norm `norm` down to max_norm: min(1, max_norm / (norm + 1e-6)), as PyTorch's
  * clip_grad_norm_; 1 if max_norm is 0. */

@@ -14,11 +14,9 @@ typedef struct ent_schedule {
     double gamma;          /* ... the rate is multiplied by gamma */
 } ent_schedule;
 
-/* The rate of step s, counted from 0: lr (s + 1) / warmup during warm-up; then, with p = (s - warmup) / (steps - warmup),
- *   constant  lr
- *   linear    lr + (min_lr - lr) p
- *   cosine    min_lr + (lr - min_lr) (1 + cos(pi p)) / 2
- *   step      lr gamma^floor((s - warmup) / step_size) */
+/* The rate of step s, counted from 0: lr (s + 1) / warmup during warm-up; then, with p = (s - warmup) / (steps -
+ * warmup), constant  lr linear    lr + (min_lr - lr) p cosine    min_lr + (lr - min_lr) (1 + cos(pi p)) / 2 step lr
+ * gamma^floor((s - warmup) / step_size) */
 double ent_schedule_lr(const ent_schedule *schedule, int64_t s);
 
 #endif

@@ -25,8 +25,8 @@ static inline ent_matrix ent_matrix_of(const ent_real *data, size_t stride, bool
     return (ent_matrix){data, ENT_REAL_DTYPE, stride, transposed};
 }
 
-/* C = alpha A B + beta C: (m, n) = (m, k) (k, n). A holds the core's numbers, B any storage type. C has `ldc` elements a
- * row. With beta = 0, C need not be initialised. Shared by the threads of the rank. */
+/* C = alpha A B + beta C: (m, n) = (m, k) (k, n). A holds the core's numbers, B any storage type. C has `ldc` elements
+ * a row. With beta = 0, C need not be initialised. Shared by the threads of the rank. */
 void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
               ent_real beta);
 

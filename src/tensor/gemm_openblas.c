@@ -6,7 +6,8 @@
 
 #include "src/base/tiles.h"
 
-/* A tile of C is at most TILE_M x TILE_N. A panel of converted weights is PANEL_K x TILE_N: it stays in the L2 cache. */
+/* A tile of C is at most TILE_M x TILE_N. A panel of converted weights is PANEL_K x TILE_N: it stays in the L2 cache.
+ */
 enum { TILE_M = 512, TILE_N = 256, PANEL_K = 512, MAX_THREADS = 1024 };
 
 static ent_real *panels[MAX_THREADS];

@@ -13,11 +13,11 @@ enum { ENT_MAX_DIMS = 4 };
 typedef struct ent_tensor {
     size_t n_dims; /* 0: a scalar */
     size_t shape[ENT_MAX_DIMS];
-    ent_dtype dtype;     /* of `data`; everything computed or trained is ENT_REAL_DTYPE */
-    const void *data;    /* the values: memory of the tape, of the parameters, or a mapped file */
-    ent_real *grad;      /* dL/d(this), same shape; NULL: not wanted. Operators add to it */
-    bool requires_grad;  /* a gradient flows through this tensor */
-    const char *name;    /* borrowed; parameters have one */
+    ent_dtype dtype;    /* of `data`; everything computed or trained is ENT_REAL_DTYPE */
+    const void *data;   /* the values: memory of the tape, of the parameters, or a mapped file */
+    ent_real *grad;     /* dL/d(this), same shape; NULL: not wanted. Operators add to it */
+    bool requires_grad; /* a gradient flows through this tensor */
+    const char *name;   /* borrowed; parameters have one */
 } ent_tensor;
 
 /* A tensor that describes memory of the caller, of ENT_REAL_DTYPE. */

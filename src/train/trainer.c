@@ -18,7 +18,8 @@ struct ent_trainer {
     ent_comm *comm;
     ent_trainer_options options;
     ent_tape *tape;
-    int64_t *sums; /* gradient (n_trainable), then N_SUMS */
+    size_t planned; /* bytes of the tape for a unit of seq_len tokens */
+    int64_t *sums;  /* gradient (n_trainable), then N_SUMS */
 };
 
 void ent_trainer_free(ent_trainer *trainer)
@@ -44,6 +45,7 @@ static ent_status take_memory(ent_trainer *t)
     ENT_GO(ent_tape_backward(plan, loss, 1));
     ENT_GO(ent_tape_new(&t->tape, false));
     ENT_GO(ent_tape_reserve(t->tape, plan));
+    t->planned = ent_tape_peak(plan);
 done:
     ent_tape_free(plan);
     return st;
@@ -70,7 +72,7 @@ done:
 size_t ent_trainer_memory(const ent_trainer *t)
 {
     const size_t n = t->params->n_trainable;
-    return ent_tape_peak(t->tape) + n * (4 * sizeof(ent_real) + sizeof *t->sums);
+    return t->planned + n * (4 * sizeof(ent_real) + sizeof *t->sums);
 }
 
 size_t ent_first_unit(size_t count, int rank, int world_size)
@@ -101,27 +103,34 @@ static void add_gradient(void *context, size_t begin, size_t end)
         __atomic_store_n(&s->bad, true, __ATOMIC_RELAXED);
 }
 
-static ent_status unit_is_bad(const ent_trainer *t, double loss, int64_t step, size_t unit)
+static ent_status unit_is_bad(const ent_trainer *t, double loss, double limit_of_loss, const ent_rng *rng, size_t unit)
 {
-    if (!isfinite(loss))
-        return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: the loss is %g", (long long)step + 1, unit, loss);
+    if (rng == NULL)
+        return ent_fail(ENT_ENUMERIC, "evaluation, unit %zu: the loss is %g, its size must be below %g", unit, loss,
+                        limit_of_loss);
+    const int64_t step = rng->step;
+    if (!(fabs(loss) < limit_of_loss))
+        return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: the loss is %g, its size must be below %g",
+                        (long long)step + 1, unit, loss, limit_of_loss);
     for (size_t p = 0; p < t->params->count; p++) {
         const ent_param *param = t->params->items[p];
         const size_t n = param->trainable ? ent_tensor_count(&param->tensor) : 0;
         for (size_t i = 0; i < n; i++) {
             const double g = (double)param->tensor.grad[i], limit = ENT_GRAD_LIMIT / (double)t->options.batch_size;
             if (!(fabs(g) < limit))
-                return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: gradient of %s[%zu] is %g, its size must be below %g",
+                return ent_fail(ENT_ENUMERIC,
+                                "step %lld, unit %zu: gradient of %s[%zu] is %g, its size must be below %g",
                                 (long long)step + 1, unit, param->tensor.name, i, g, limit);
         }
     }
     return ent_fail(ENT_ENUMERIC, "step %lld, unit %zu: a gradient is not finite", (long long)step + 1, unit);
 }
 
-/* Loss of one unit, added to the sums; with `rng`, its gradient too. */
-static ent_status one_unit(ent_trainer *t, const ent_unit *unit, const ent_rng *rng)
+/* Loss of unit i of `count`, added to the sums; with `rng`, its gradient too. */
+static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_t count, const ent_rng *rng)
 {
     const double bit = rng ? ENT_LOSS_BIT : ENT_EVAL_BIT;
+    const double limit = rng ? ENT_LOSS_LIMIT / (double)t->options.batch_size : ENT_EVAL_LIMIT / (double)count;
     const ent_tokens tokens = {unit->n, unit->ids, unit->doc_start};
     int64_t *sums = t->sums + t->params->n_trainable;
     ent_tensor *loss;
@@ -131,23 +140,24 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, const ent_rng *
     ent_tape_record(t->tape, rng != NULL);
     ENT_TRY(ent_decoder_loss(&loss, t->tape, t->decoder, &tokens, unit->targets, rng));
     const double value = (double)ent_values(loss)[0];
-    gradient_sum sum = {t, !(fabs(value) < ENT_LOSS_LIMIT / (double)t->options.batch_size)};
+    gradient_sum sum = {t, !(fabs(value) < limit)};
     if (rng && !sum.bad) {
         memset(t->params->grad, 0, t->params->n_trainable * sizeof(ent_real));
         ENT_TRY(ent_tape_backward(t->tape, loss, 1));
         ent_tiles(t->params->n_trainable, 4096, add_gradient, &sum);
     }
     if (sum.bad)
-        return unit_is_bad(t, value, rng ? (int64_t)rng->step : -1, rng ? rng->unit : 0);
+        return unit_is_bad(t, value, limit, rng, i);
     sums[SUM_LOSS] += ent_to_fixed(value, bit);
     sums[SUM_TOKENS] += (int64_t)unit->n;
-    for (size_t i = 0; i < unit->n; i++)
-        sums[SUM_TARGETS] += unit->targets[i] >= 0;
+    for (size_t j = 0; j < unit->n; j++)
+        sums[SUM_TARGETS] += unit->targets[j] >= 0;
     return ENT_OK;
 }
 
 /* This rank's units, then the sums over all ranks; or the same failure everywhere. */
-static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source, void *context, bool train, int64_t step)
+static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source, void *context, bool train,
+                            int64_t step)
 {
     const size_t n = train ? t->params->n_trainable : 0;
     int64_t *sums = t->sums + t->params->n_trainable;
@@ -159,7 +169,7 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
         const ent_rng rng = {.seed = t->options.seed, .step = (uint32_t)step, .unit = (uint32_t)i};
         st = source(&unit, context, i);
         if (st == ENT_OK)
-            st = one_unit(t, &unit, train ? &rng : NULL);
+            st = one_unit(t, &unit, i, count, train ? &rng : NULL);
     }
     sums[SUM_FAILED] = st != ENT_OK;
     ENT_TRY(t->comm->sum_i64(t->comm, train ? t->sums : sums, n + N_SUMS));

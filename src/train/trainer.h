@@ -1,5 +1,5 @@
-/* Training: units dealt to ranks, gradients summed as integers, one update. The bits of a step don't depend on the number
- * of ranks or threads.
+/* Training: units dealt to ranks, gradients summed as integers, one update. The bits of a step don't depend on the
+ * number of ranks or threads.
  */
 #ifndef ENT_TRAIN_TRAINER_H
 #define ENT_TRAIN_TRAINER_H
@@ -28,20 +28,20 @@ typedef struct ent_step_result {
     double loss;      /* mean cross-entropy of the step's target tokens, before the update; nats */
     double grad_norm; /* of the mean gradient, before clipping */
     double lr;
-    int64_t targets;  /* target tokens: what loss is the mean over */
-    int64_t tokens;   /* all tokens that were computed */
+    int64_t targets; /* target tokens: what loss is the mean over */
+    int64_t tokens;  /* all tokens that were computed */
 } ent_step_result;
 
 /* Gives unit number i of the step: 0 <= i < count. */
 typedef ent_status (*ent_unit_source)(ent_unit *out, void *context, size_t i);
 
-/* A trainer of `decoder` (borrowed, with values) on the ranks of `comm` (borrowed). Memory for units of seq_len tokens is
- * planned and taken here: steps allocate nothing. */
+/* A trainer of `decoder` (borrowed, with values) on the ranks of `comm` (borrowed). Memory for units of seq_len tokens
+ * is planned and taken here: steps allocate nothing. */
 ent_status ent_trainer_new(ent_trainer **out, ent_decoder *decoder, ent_comm *comm, const ent_trainer_options *options);
 void ent_trainer_free(ent_trainer *trainer);
 
-/* Step `step` (counted from 0) over `count` units: forward, backward, sum over ranks, clip, update. Collective; fails on
- * all ranks alike, with the parameters as they were. ENT_ENUMERIC: a loss or gradient is not finite or too large. */
+/* Step `step` (counted from 0) over `count` units: forward, backward, sum over ranks, clip, update. Collective; fails
+ * on all ranks alike, with the parameters as they were. ENT_ENUMERIC: a loss or gradient is not finite or too large. */
 ent_status ent_trainer_step(ent_step_result *result, ent_trainer *trainer, int64_t step, size_t count,
                             ent_unit_source source, void *context);
 

@@ -13,6 +13,13 @@ best = min(range(len(v)), key=v.__getitem__)
 assert len(v) - 1 - best == 3, v
 P
 check "there is a checkpoint of the end" test -e "$(newest out)"
+cp -r out before
+check "a stopped run resumes" "$BIN/entrenar-train" out/config.yaml --quiet --resume
+check "and stays stopped" sh -c 'cmp out/metrics.jsonl before/metrics.jsonl && cmp out/adapter/adapter_model.safetensors before/adapter/adapter_model.safetensors'
+# stopped from outside before the first gain: what was best so far is not forgotten
+rm -rf out; check "two steps" "$BIN/entrenar-train" before/config.yaml --quiet --set training.output_dir=out --set training.max_steps=2 --set checkpoint.every=1
+check "the rest" "$BIN/entrenar-train" before/config.yaml --quiet --set training.output_dir=out --resume
+check "ends where the undisturbed run did" cmp out/adapter/adapter_model.safetensors before/adapter/adapter_model.safetensors
 rm -rf out
 check "a good run" "$BIN/entrenar-train" config.yaml --quiet --set data.val=train.jsonl --set eval.every=5
 check "the best adapter is the last" cmp out/adapter/adapter_model.safetensors out/adapter-best/adapter_model.safetensors

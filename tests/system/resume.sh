@@ -26,6 +26,14 @@ printf '\377' | dd of="$f" bs=1 seek=$(($(stat -c %s "$f") / 2)) conv=notrunc 2>
 check "same bits after it" cmp "$(newest calm)" "$(newest stopped-json)"
 "${T[@]}" --set training.output_dir=calm >"$WORK/log" 2>&1 && bad "a run over a run is not refused" || ok "a run over a run is refused"
 "${T[@]}" --set training.output_dir=calm --resume --set optimizer.lr=1 >"$WORK/log" 2>&1 && bad "another config resumes" || ok "another config is refused: $(tail -1 "$WORK/log")"
+cp -r model other; dd if=/dev/urandom of=other/model.safetensors bs=1000 seek=300 count=200 conv=notrunc 2>/dev/null
+"${T[@]}" --set training.output_dir=calm --resume --set model.path=other >"$WORK/log" 2>&1 && bad "another model resumes" || ok "another model is refused"
+"${T[@]}" --set training.output_dir=calm --resume --set training.max_steps=5 >"$WORK/log" 2>&1 && bad "a shorter run resumes" || ok "a shorter run is refused: $(tail -1 "$WORK/log")"
+rm calm/checkpoints/latest
+check "a run without its 'latest' resumes from what is there" "${T[@]}" --set training.output_dir=calm --resume
+check "and is as it was" sh -c "test \$(grep -c grad_norm calm/metrics.jsonl) = 20"
+rm -rf short; check "a run that ends with a shorter step" "$BIN/entrenar-train" config.yaml --quiet --set training.output_dir=short --set training.max_steps=0 --set training.batch_size=5 --set scheduler.name=constant --set scheduler.min_lr=
+check "counts its units right" sh -c "tail -1 short/metrics.jsonl | grep -q '\"epoch\": 1,'"
 check "--overwrite replaces it" "${T[@]}" --set training.output_dir=calm --overwrite --set training.max_steps=3
 check "only its own steps are logged" sh -c "test \$(wc -l <calm/metrics.jsonl) = 3"
 finish

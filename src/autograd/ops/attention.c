@@ -18,8 +18,8 @@ enum { Q, K, V };
 
 typedef struct attention_ctx {
     ent_attention_shape shape;
-    size_t n;            /* T */
-    ent_real *log_sums;  /* log sum exp of the scores: (n_heads, T) */
+    size_t n;           /* T */
+    ent_real *log_sums; /* log sum exp of the scores: (n_heads, T) */
 } attention_ctx;
 
 /* One block of query rows of one head, and the keys it looks at. */
@@ -236,10 +236,14 @@ static ent_status apply_blocks(ent_tensor **y, ent_tape *tape, ent_tensor *const
         &(ent_attention_shape){.n_heads = 2, .n_kv_heads = 1, .head_dim = 2, .window = 9, .doc_start = doc_start});
 }
 
-#define INPUTS(kv_columns)                                                                                             \
-    {{.n_dims = 2, .shape = {6, 12}, .low = -2, .high = 2},                                                            \
-     {.n_dims = 2, .shape = {6, kv_columns}, .low = -2, .high = 2},                                                    \
-     {.n_dims = 2, .shape = {6, kv_columns}}}
+#define INPUTS(kv_columns)                                                 \
+    {                                                                      \
+        {.n_dims = 2, .shape = {6, 12}, .low = -2, .high = 2},             \
+            {.n_dims = 2, .shape = {6, kv_columns}, .low = -2, .high = 2}, \
+        {                                                                  \
+            .n_dims = 2, .shape = { 6, kv_columns }                        \
+        }                                                                  \
+    }
 
 static const ent_op_case cases[] = {
     {.name = "grouped heads, two documents", .apply = apply_documents, .in = INPUTS(6), .n_in = 3},
@@ -264,11 +268,10 @@ ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tens
     if (s->n_kv_heads == 0 || s->n_heads % s->n_kv_heads || q->n_dims != 2 || k->n_dims != 2 ||
         q->shape[1] != s->n_heads * s->head_dim || k->shape[1] != s->n_kv_heads * s->head_dim ||
         k->shape[0] != q->shape[0] || !ent_tensor_same_shape(k, v))
-        return ent_fail(ENT_EINVAL,
-                        "attention: expected q [T,%zu*%zu] and k, v [T,%zu*%zu] of as many tokens, found %s, %s, %s",
-                        s->n_heads, s->head_dim, s->n_kv_heads, s->head_dim,
-                        ent_shape_format(&t[0], q->n_dims, q->shape), ent_shape_format(&t[1], k->n_dims, k->shape),
-                        ent_shape_format(&t[2], v->n_dims, v->shape));
+        return ent_fail(
+            ENT_EINVAL, "attention: expected q [T,%zu*%zu] and k, v [T,%zu*%zu] of as many tokens, found %s, %s, %s",
+            s->n_heads, s->head_dim, s->n_kv_heads, s->head_dim, ent_shape_format(&t[0], q->n_dims, q->shape),
+            ent_shape_format(&t[1], k->n_dims, k->shape), ent_shape_format(&t[2], v->n_dims, v->shape));
     const size_t n = q->shape[0];
     ent_node *node;
     ENT_TRY(ent_node_new(&node, tape, &ent_op_attention, (ent_tensor *[]){q, k, v}, 3, sizeof(attention_ctx)));

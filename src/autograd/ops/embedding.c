@@ -51,7 +51,11 @@ static ent_status apply_outside(ent_tensor **y, ent_tape *tape, ent_tensor *cons
 
 static const ent_op_case cases[] = {
     {.name = "repeated ids", .apply = apply_case, .in = {{.n_dims = 2, .shape = {4, 3}}}, .n_in = 1},
-    {.name = "id outside", .apply = apply_outside, .in = {{.n_dims = 2, .shape = {4, 3}}}, .n_in = 1, .must_fail = true},
+    {.name = "id outside",
+     .apply = apply_outside,
+     .in = {{.n_dims = 2, .shape = {4, 3}}},
+     .n_in = 1,
+     .must_fail = true},
     {.name = "no matrix", .apply = apply_case, .in = {{.n_dims = 1, .shape = {4}}}, .n_in = 1, .must_fail = true},
 };
 

@@ -17,9 +17,9 @@ enum { H, W };
 
 typedef struct loss_ctx {
     const int32_t *targets;
-    size_t *rows;   /* tokens that have a target, in order */
+    size_t *rows; /* tokens that have a target, in order */
     size_t n_rows;
-    ent_real *dh;   /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
+    ent_real *dh; /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
 } loss_ctx;
 
 /* Scratch: logits (CHUNK, V), gathered h (CHUNK, C), loss of each row as double (CHUNK). */
@@ -75,7 +75,8 @@ static void chunk_forward(chunk *k)
     const size_t v = w->shape[0], c = w->shape[1];
     for (size_t r = 0; r < k->rows; r++)
         memcpy(k->h + r * c, ent_values(k->node->in[H]) + ctx->rows[k->first + r] * c, c * sizeof *k->h);
-    ent_gemm(k->logits, v, k->rows, v, c, 1, ent_matrix_of(k->h, c, false), (ent_matrix){w->data, w->dtype, c, true}, 0);
+    ent_gemm(k->logits, v, k->rows, v, c, 1, ent_matrix_of(k->h, c, false), (ent_matrix){w->data, w->dtype, c, true},
+             0);
     ent_tiles(k->rows, 1, row_loss, k);
 }
 
@@ -141,8 +142,13 @@ static ent_status apply_outside(ent_tensor **y, ent_tape *tape, ent_tensor *cons
     return ent_lm_head_loss(y, tape, in[0], in[1], targets);
 }
 
-#define INPUTS(columns)                                                                                                \
-    {{.n_dims = 2, .shape = {5, 3}, .low = -2, .high = 2}, {.n_dims = 2, .shape = {7, columns}}}
+#define INPUTS(columns)                                       \
+    {                                                         \
+        {.n_dims = 2, .shape = {5, 3}, .low = -2, .high = 2}, \
+        {                                                     \
+            .n_dims = 2, .shape = { 7, columns }              \
+        }                                                     \
+    }
 
 static const ent_op_case cases[] = {
     {.name = "a token without target", .apply = apply_case, .in = INPUTS(3), .n_in = 2},

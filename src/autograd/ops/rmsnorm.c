@@ -88,8 +88,14 @@ static ent_status apply_case(ent_tensor **y, ent_tape *tape, ent_tensor *const *
 }
 
 static const ent_op_case cases[] = {
-    {.name = "rows", .apply = apply_case, .in = {{.n_dims = 2, .shape = {3, 5}}, {.n_dims = 1, .shape = {5}}}, .n_in = 2},
-    {.name = "heads", .apply = apply_case, .in = {{.n_dims = 2, .shape = {3, 8}}, {.n_dims = 1, .shape = {4}}}, .n_in = 2},
+    {.name = "rows",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 5}}, {.n_dims = 1, .shape = {5}}},
+     .n_in = 2},
+    {.name = "heads",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {3, 8}}, {.n_dims = 1, .shape = {4}}},
+     .n_in = 2},
     {.name = "size doesn't divide",
      .apply = apply_case,
      .in = {{.n_dims = 2, .shape = {3, 8}}, {.n_dims = 1, .shape = {3}}},

@@ -45,8 +45,8 @@ static void backward_tokens(void *context, size_t begin, size_t end)
     const rope_ctx *ctx = node->ctx;
     const size_t columns = ent_tensor_columns(node->out);
     for (size_t t = begin; t < end; t++)
-        turn(node->in[0]->grad + t * columns, node->out->grad + t * columns, ctx, t - (size_t)ctx->doc_start[t], columns,
-             -1);
+        turn(node->in[0]->grad + t * columns, node->out->grad + t * columns, ctx, t - (size_t)ctx->doc_start[t],
+             columns, -1);
 }
 
 static void forward(ent_node *node)
@@ -70,7 +70,11 @@ static ent_status apply_case(ent_tensor **y, ent_tape *tape, ent_tensor *const *
 
 static const ent_op_case cases[] = {
     {.name = "two heads, two documents", .apply = apply_case, .in = {{.n_dims = 2, .shape = {4, 8}}}, .n_in = 1},
-    {.name = "no whole head", .apply = apply_case, .in = {{.n_dims = 2, .shape = {4, 6}}}, .n_in = 1, .must_fail = true},
+    {.name = "no whole head",
+     .apply = apply_case,
+     .in = {{.n_dims = 2, .shape = {4, 6}}},
+     .n_in = 1,
+     .must_fail = true},
 };
 
 const ent_op ent_op_rope = {"rope", forward, backward, cases, sizeof cases / sizeof *cases};
