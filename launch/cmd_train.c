@@ -91,6 +91,10 @@ static ent_status train(const ent_config *config, ent_comm *comm, const ent_run_
     if (run.speaks)
         say_where(&run);
 done:
+    if (st == ENT_ECOMM) { /* the others can't be reached: say why and end them; what MPI may still use stays */
+        fprintf(stderr, "entrenar: %s\n", ent_message());
+        comm->abort(comm, ENT_EXIT_FAILED);
+    }
     ent_run_close(&run);
     return st;
 }
@@ -116,10 +120,8 @@ static int run_all(const arguments *a)
         st = ent_comm_agree(comm, st);
     if (st == ENT_OK)
         st = train(config, comm, &a->run);
-    if (st != ENT_OK && (tells || st == ENT_ECOMM))
+    if (st != ENT_OK && tells)
         fprintf(stderr, "entrenar: %s\n", ent_message());
-    if (st == ENT_ECOMM && comm)
-        comm->abort(comm, ENT_EXIT_FAILED);
     ent_comm_free(comm);
     ent_config_free(config);
     return st == ENT_OK ? ENT_EXIT_DONE : ENT_EXIT_FAILED;

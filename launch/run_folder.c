@@ -24,8 +24,27 @@ static ent_status join(char **out, const ent_run *run, const char *name)
     return ent_format(out, "%s/%s", run->config->training.output_dir, name);
 }
 
+/* --overwrite must not remove what the run begins from. */
+static ent_status check_input(const ent_run *run, const char *input, const char *key)
+{
+    for (size_t i = 0; input && i < sizeof contents / sizeof *contents; i++) {
+        char *path;
+        ENT_TRY(join(&path, run, contents[i]));
+        const size_t n = strlen(path);
+        const bool inside = strncmp(input, path, n) == 0 && (input[n] == '\0' || input[n] == '/');
+        free(path);
+        if (inside)
+            return ent_fail(ENT_ECONFIG, "%s: %s is part of the run that --overwrite would remove", key, input);
+    }
+    return ENT_OK;
+}
+
 ent_status ent_run_folder_check(const ent_run *run)
 {
+    if (run->options.overwrite) {
+        ENT_TRY(check_input(run, run->config->model.path, "model.path"));
+        ENT_TRY(check_input(run, run->config->has_lora ? run->config->lora.path : NULL, "lora.path"));
+    }
     static const char *const marks[] = {"config.yaml", "checkpoints", "adapter", "model"};
     if (run->options.resume || run->options.overwrite)
         return ENT_OK;
@@ -195,8 +214,16 @@ done:
 /* Files of the model folder that a fully trained model needs beside its weights. */
 static ent_status copy_model_files(const ent_run *run, const char *folder)
 {
-    static const char *const names[] = {"config.json",           "generation_config.json",  "tokenizer.json",
-                                        "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
+    static const char *const names[] = {"config.json",
+                                        "generation_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "chat_template.jinja",
+                                        "tokenizer.model",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "added_tokens.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         ent_status st;
         char *from = NULL, *to = NULL, *text = NULL;

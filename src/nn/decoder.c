@@ -1,5 +1,6 @@
 #include "src/nn/decoder.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,8 @@ done:
 /* A trainable parameter gets its memory in the buffer; the caller then fills it. */
 static ent_real *own_values(ent_decoder *d, ent_tensor *t)
 {
-    ent_param *p = ent_params_find(&d->params, t->name);
+    const ent_param *p = ent_params_find(&d->params, t->name);
+    assert(p->trainable);
     t->data = d->params.value + p->offset;
     return d->params.value + p->offset;
 }

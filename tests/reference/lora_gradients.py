@@ -39,14 +39,30 @@ def norm(x, w, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * w
 
 
+def frequencies(c, d):
+    f = c["rope_theta"] ** (-torch.arange(0, d, 2).double() / d)
+    s = c.get("rope_scaling") or {}
+    kind = s.get("rope_type", s.get("type"))
+    if kind == "linear":
+        return f / s["factor"]
+    if kind == "llama3":  # transformers 4.48, _compute_llama3_parameters
+        length, low, high = (s[k] for k in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor"))
+        wave = 2 * math.pi / f
+        smooth = ((length / wave - low) / (high - low)).clamp(0, 1)
+        return (1 - smooth) * f / s["factor"] + smooth * f
+    return f
+
+
 def model(c, w, lora, scale, ids):
     heads, kv, C = c["num_attention_heads"], c["num_key_value_heads"], c["hidden_size"]
     d, eps = c.get("head_dim") or C // heads, c["rms_norm_eps"]
     B, T = ids.shape
-    angle = torch.outer(torch.arange(T).double(), c["rope_theta"] ** (-torch.arange(0, d, 2).double() / d))
+    angle = torch.outer(torch.arange(T).double(), frequencies(c, d))
     cos, sin = (torch.cat([f(angle)] * 2, -1) for f in (torch.cos, torch.sin))
     turn = lambda x: x * cos + torch.cat([-x[..., d // 2:], x[..., :d // 2]], -1) * sin
-    mask = torch.full((T, T), -math.inf).double().triu(1)
+    full = torch.full((T, T), -math.inf).double().triu(1)
+    window = c.get("sliding_window") if c.get("use_sliding_window", c["model_type"] == "mistral") else None
+    near = full + torch.full((T, T), -math.inf).double().tril(-window) if window else full
 
     def linear(name, x):
         y = F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
@@ -64,6 +80,7 @@ def model(c, w, lora, scale, ids):
             q, k = norm(q, w[p + "self_attn.q_norm.weight"], eps), norm(k, w[p + "self_attn.k_norm.weight"], eps)
         q, k = turn(q), turn(k)
         k, v = (t.repeat_interleave(heads // kv, 1) for t in (k, v))
+        mask = near if l >= c.get("max_window_layers", 0) else full
         y = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(d) + mask, -1) @ v
         x = x + linear(p + "self_attn.o_proj", y.transpose(1, 2).reshape(B, T, -1))
         h = norm(x, w[p + "post_attention_layernorm.weight"], eps)

@@ -53,6 +53,9 @@ refuse "missing model, 3 ranks" nowhere mpirun --oversubscribe -n 3 $T config.ya
 refuse "comm: self under a launcher" self mpirun --oversubscribe -n 2 $T config.yaml --set distributed.comm=self
 $T config.yaml --frobnicate >/dev/null 2>"$WORK/err"; [ $? = 2 ] && ok "unknown option: exit 2" || bad "unknown option"
 $T >/dev/null 2>&1; [ $? = 2 ] && ok "no config: exit 2" || bad "no config"
+check "a run" $T config.yaml --quiet --set training.output_dir=first --set training.max_steps=1 --set scheduler.warmup_steps=0
+$T config.yaml --quiet --overwrite --set training.output_dir=first --set lora.path=first/adapter 2>"$WORK/err" && bad "--overwrite removes its input" ||
+  { grep -q 'lora.path' "$WORK/err" && test -e first/adapter/adapter_config.json && ok "--overwrite keeps its input" || bad "--overwrite: $(cat "$WORK/err")"; }
 check "--help" sh -c "'$T' --help | grep -q optimizer.lr"
 check "--dry-run writes nothing" sh -c "'$T' config.yaml --dry-run --set training.output_dir=dry | grep -q trainable && ! [ -e dry ]"
 finish
