@@ -240,8 +240,6 @@ static void stock_tools_read_it(void **unused)
 {
     (void)unused;
     char command[512], text[4096];
-    if (system("command -v h5dump >/dev/null && command -v h5diff >/dev/null") != 0)
-        skip();
     write_to(path, true, true, 4);
     write_to(other, true, true, 4);
     snprintf(command, sizeof command, "h5diff %s %s", path, other);
