@@ -146,6 +146,26 @@ done:
     return st;
 }
 
+enum { NONE = 0xffff };
+
+/* A control character, or one that some programs take for the end of a line (U+0085, U+2028, U+2029), at the start of n
+ * bytes of UTF-8: its code and bytes; else NONE. */
+static unsigned control_at(size_t *bytes, const unsigned char *s, size_t n)
+{
+    *bytes = 1;
+    if (s[0] < 0x20)
+        return s[0];
+    if (n >= 2 && s[0] == 0xc2 && s[1] < 0xa0) {
+        *bytes = 2;
+        return s[1];
+    }
+    if (n >= 3 && s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9)) {
+        *bytes = 3;
+        return 0x2000u + (s[2] & 0x3fu);
+    }
+    return NONE;
+}
+
 void ent_jsonstring_put(ent_text *text, const char *s, size_t n)
 {
     static const char values[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
@@ -153,14 +173,17 @@ void ent_jsonstring_put(ent_text *text, const char *s, size_t n)
     ent_text_put(text, "\"");
     for (size_t i = 0; i < n; i++) {
         const unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        size_t bytes = 1;
+        const unsigned control = control_at(&bytes, (const unsigned char *)s + i, n - i);
+        if (control == NONE && c != '"' && c != '\\')
             continue;
         const char *found = c ? strchr(values, c) : NULL;
         ent_text_put_n(text, s + plain, i - plain);
         if (found)
             ent_text_printf(text, "\\%c", names[found - values]);
         else
-            ent_text_printf(text, "\\u%04x", c);
+            ent_text_printf(text, "\\u%04x", control);
+        i += bytes - 1;
         plain = i + 1;
     }
     ent_text_put_n(text, s + plain, n - plain);

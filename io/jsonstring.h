@@ -9,7 +9,8 @@
  * and bytes that are not UTF-8, unknown escapes, lone surrogates. */
 ent_status ent_jsonstring_read(char **out, size_t *n, const char *text, size_t n_text, const char *where);
 
-/* Appends n bytes of UTF-8 as a JSON string, with quotes. */
+/* Appends n bytes of UTF-8 as a JSON string, with quotes, on one line by anyone's rules: U+0080 to U+009F, U+2028 and
+ * U+2029 are escaped too. */
 void ent_jsonstring_put(ent_text *text, const char *s, size_t n);
 
 #endif

@@ -67,13 +67,14 @@ static void faults_are_named(void **state)
 static void written_strings_read_back(void **state)
 {
     (void)state;
-    static const char value[] = "a\0b\"\\\b\f\n\r\t\x1f\x7f\xc3\xa9\xf0\x9f\x98\x80/";
+    static const char value[] = "a\0b\"\\\b\f\n\r\t\x1f\x7f\xc3\xa9\xf0\x9f\x98\x80/\xc2\x85\xe2\x80\xa8\xe2\x80\xa7";
     ent_text text = {0};
     char *json, *back;
     size_t n;
     ent_jsonstring_put(&text, value, sizeof value - 1);
     assert_int_equal(ent_text_finish(&json, &text), ENT_OK);
-    assert_string_equal(json, "\"a\\u0000b\\\"\\\\\\b\\f\\n\\r\\t\\u001f\x7f\xc3\xa9\xf0\x9f\x98\x80/\"");
+    assert_string_equal(
+        json, "\"a\\u0000b\\\"\\\\\\b\\f\\n\\r\\t\\u001f\x7f\xc3\xa9\xf0\x9f\x98\x80/\\u0085\\u2028\xe2\x80\xa7\"");
     assert_int_equal(ent_jsonstring_read(&back, &n, json, strlen(json), "here"), ENT_OK);
     assert_int_equal(n, sizeof value - 1);
     assert_memory_equal(back, value, n);
