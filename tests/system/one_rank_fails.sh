@@ -1,6 +1,6 @@
 #!/bin/bash
 # A failure of one rank alone stops all within seconds, and its message is told once: a file that only this rank can't
-# read, memory that only this rank lacks, a gradient that is no number in this rank's share.
+# read, memory that only this rank lacks, a loss that is no number in this rank's share, another kind of CPU.
 # usage: one_rank_fails.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
@@ -30,6 +30,7 @@ rows[3]["input_ids"][1] = 0
 open("nan.jsonl", "w").write("".join(json.dumps(r) + "\n" for r in rows))
 P
 stops "a loss that is no number on one rank" '^entrenar: rank 2: step 1, unit 3: the loss is' : --set model.path=nan --set data.train=nan.jsonl
+stops "another kernel of OpenBLAS" '^entrenar: the kernel of this CPU: .*rank 1 has .*Prescott' 'export OPENBLAS_CORETYPE=Prescott'
 if ldd "$BIN/entrenar" | grep -q libasan; then
   echo "note  out of memory is tried in the release build only: the address sanitizer can't run under a limit of addresses"
 else
