@@ -3,7 +3,7 @@
 # adapter stays. usage: early_stopping.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
-check "run" "$BIN/entrenar-train" config.yaml --set optimizer.lr=1.0 --set scheduler.name=constant --set scheduler.min_lr= --set scheduler.warmup_steps=0 \
+check "run" "$BIN/entrenar-train" config.yaml --set optimizer.lr=20.0 --set scheduler.name=constant --set scheduler.min_lr= --set scheduler.warmup_steps=0 \
   --set data.val=train.jsonl --set eval.every=1 --set eval.patience=3
 check "it stopped before its end" sh -c "test \$(grep -c grad_norm out/metrics.jsonl) -lt 20"
 check "patience was kept" python3 - <<'P'
