@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
@@ -15,21 +17,32 @@ static ent_status io_error(const char *path)
     return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
 }
 
+static void forget(ent_atomic_file *a)
+{
+    free(a->path);
+    free(a->temporary);
+    *a = (ent_atomic_file){0};
+}
+
+static ent_status choose_names(ent_atomic_file *a, const char *path)
+{
+    const char *name = ent_path_name(path);
+    *a = (ent_atomic_file){0};
+    ent_status st = ent_strdup(&a->path, path);
+    if (st == ENT_OK)
+        st = ent_format(&a->temporary, "%.*s.%s.tmp-%ld", (int)(name - path), path, name, (long)getpid());
+    if (st != ENT_OK)
+        forget(a);
+    return st;
+}
+
 ent_status ent_atomic_begin(ent_atomic_file *a, const char *path)
 {
-    ent_status st;
-    *a = (ent_atomic_file){0};
-    const char *name = ent_path_name(path);
-    ENT_GO(ent_strdup(&a->path, path));
-    ENT_GO(ent_format(&a->temporary, "%.*s.%s.tmp-%ld", (int)(name - path), path, name, (long)getpid()));
-    if (unlink(a->temporary) != 0 && errno != ENOENT)
-        ENT_GO(io_error(a->path));
-done:
-    if (st != ENT_OK) {
-        free(a->path);
-        free(a->temporary);
-        *a = (ent_atomic_file){0};
-    }
+    ENT_TRY(choose_names(a, path));
+    if (unlink(a->temporary) == 0 || errno == ENOENT)
+        return ENT_OK;
+    const ent_status st = io_error(path);
+    forget(a);
     return st;
 }
 
@@ -37,9 +50,7 @@ void ent_atomic_discard(ent_atomic_file *a)
 {
     if (a->temporary)
         unlink(a->temporary);
-    free(a->path);
-    free(a->temporary);
-    *a = (ent_atomic_file){0};
+    forget(a);
 }
 
 static ent_status sync_file(const char *temporary, const char *path)
@@ -52,96 +63,135 @@ static ent_status sync_file(const char *temporary, const char *path)
     return st;
 }
 
+/* From here on there is no temporary file. */
+static ent_status rename_and_sync(ent_atomic_file *a)
+{
+    char *folder = NULL;
+    if (rename(a->temporary, a->path) != 0)
+        return io_error(a->path);
+    free(a->temporary);
+    a->temporary = NULL;
+    ENT_TRY(ent_path_folder(&folder, a->path));
+    const ent_status st = ent_sync_folder(folder);
+    free(folder);
+    return st;
+}
+
 ent_status ent_atomic_commit(ent_atomic_file *a, ent_atomic_verify *verify, void *context)
 {
     ent_status st;
-    char *folder = NULL;
     ENT_GO(sync_file(a->temporary, a->path));
     if (verify)
         ENT_GO(verify(a->temporary, context));
-    if (rename(a->temporary, a->path) != 0)
-        ENT_GO(io_error(a->path));
-    free(a->temporary);
-    a->temporary = NULL;
-    ENT_GO(ent_path_folder(&folder, a->path));
-    ENT_GO(ent_sync_folder(folder));
+    ENT_GO(rename_and_sync(a));
 done:
-    free(folder);
     ent_atomic_discard(a);
     return st;
 }
 
-static ent_status write_all(int fd, const char *path, const ent_atomic_part *part)
+/* A new file for writing and reading back; what a dead process may have left under the name is removed. */
+static ent_status create(int *fd, const ent_atomic_file *a)
 {
-    for (size_t i = 0; i < part->n;) {
-        const size_t left = part->n - i;
-        const ssize_t wrote = write(fd, (const char *)part->data + i, left < SSIZE_MAX ? left : SSIZE_MAX);
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+    *fd = open(a->temporary, flags, 0666);
+    if (*fd < 0 && errno == EEXIST && unlink(a->temporary) == 0)
+        *fd = open(a->temporary, flags, 0666);
+    return *fd < 0 ? io_error(a->path) : ENT_OK;
+}
+
+/* Moves behind `n` bytes of *count parts that begin in the middle of the first one, at *offset. */
+static void advance(const ent_atomic_part **parts, size_t *count, size_t *offset, size_t n)
+{
+    *offset += n;
+    while (*count > 0 && *offset >= (*parts)->n) {
+        *offset -= (*parts)->n;
+        ++*parts;
+        --*count;
+    }
+}
+
+static ent_status write_all(int fd, const char *path, const ent_atomic_part *parts, size_t count)
+{
+    enum { AT_ONCE = 64 };
+    size_t offset = 0;
+    advance(&parts, &count, &offset, 0);
+    while (count > 0) {
+        struct iovec pieces[AT_ONCE];
+        const size_t n = count < AT_ONCE ? count : AT_ONCE;
+        size_t room = SSIZE_MAX;
+        for (size_t i = 0; i < n; i++) {
+            const size_t skip = i == 0 ? offset : 0, left = parts[i].n - skip;
+            pieces[i].iov_base = (char *)parts[i].data + skip;
+            pieces[i].iov_len = left < room ? left : room;
+            room -= pieces[i].iov_len;
+        }
+        const ssize_t wrote = n == 1 ? write(fd, pieces[0].iov_base, pieces[0].iov_len) : writev(fd, pieces, (int)n);
         if (wrote < 0 && errno != EINTR)
             return io_error(path);
-        i += wrote > 0 ? (size_t)wrote : 0;
+        advance(&parts, &count, &offset, wrote > 0 ? (size_t)wrote : 0);
     }
     return ENT_OK;
 }
 
-typedef struct parts {
-    const char *path;
-    const ent_atomic_part *parts;
-    size_t count;
-} parts;
-
-static ent_status compare_part(int fd, const char *path, const ent_atomic_part *part, char *piece, size_t piece_n)
+/* Whether n bytes are the next ones of the parts, and moves behind them. */
+static bool is_next(const ent_atomic_part **parts, size_t *count, size_t *offset, const char *data, size_t n)
 {
-    for (size_t i = 0; i < part->n;) {
-        const size_t left = part->n - i;
-        const ssize_t got = read(fd, piece, left < piece_n ? left : piece_n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return io_error(path);
-        if (got == 0 || memcmp(piece, (const char *)part->data + i, (size_t)got) != 0)
-            return ent_fail(ENT_EIO, "%s: what was read back is not what was written", path);
-        i += (size_t)got;
+    while (n > 0 && *count > 0) {
+        const size_t left = (*parts)->n - *offset, same = left < n ? left : n;
+        if (memcmp((const char *)(*parts)->data + *offset, data, same) != 0)
+            return false;
+        advance(parts, count, offset, same);
+        data += same;
+        n -= same;
     }
-    return ENT_OK;
+    return n == 0;
 }
 
 /* The file is the parts, and ends there. */
-static ent_status compare(const char *temporary, void *context)
+static ent_status compare(int fd, const char *path, const ent_atomic_part *parts, size_t count)
 {
     enum { PIECE = 1 << 18 };
-    const parts *expected = context;
-    ent_status st;
+    size_t offset = 0, total = 0, at = 0;
     char *piece = NULL;
-    const int fd = open(temporary, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return io_error(expected->path);
-    ENT_GO(ent_calloc(&piece, PIECE, 1, "reading back"));
-    for (size_t i = 0; i < expected->count; i++)
-        ENT_GO(compare_part(fd, expected->path, &expected->parts[i], piece, PIECE));
-    if (read(fd, piece, 1) != 0)
-        ENT_GO(ent_fail(ENT_EIO, "%s: what was read back is not what was written", expected->path));
+    ent_status st;
+    for (size_t i = 0; i < count; i++)
+        total += parts[i].n;
+    const size_t most = total < PIECE ? total + 1 : PIECE; /* one byte more tells where the file ends */
+    ENT_GO(ent_calloc(&piece, most, 1, "reading back"));
+    advance(&parts, &count, &offset, 0);
+    for (bool ended = false; !ended;) {
+        const size_t asked = total - at < most ? total - at + 1 : most;
+        const ssize_t got = pread(fd, piece, asked, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            ENT_GO(io_error(path));
+        at += (size_t)got;
+        ended = at == total && (size_t)got < asked;
+        if ((got == 0 && !ended) || !is_next(&parts, &count, &offset, piece, (size_t)got))
+            ENT_GO(ent_fail(ENT_EIO, "%s: what was read back is not what was written", path));
+    }
 done:
     free(piece);
-    close(fd);
     return st;
 }
 
-ent_status ent_atomic_write_parts(const char *path, const ent_atomic_part *items, size_t count)
+ent_status ent_atomic_write_parts(const char *path, const ent_atomic_part *parts, size_t count)
 {
     ent_status st;
     ent_atomic_file a;
-    parts expected = {path, items, count};
-    ENT_TRY(ent_atomic_begin(&a, path));
-    int fd = open(a.temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
+    int fd = -1;
+    ENT_TRY(choose_names(&a, path));
+    ENT_GO(create(&fd, &a));
+    ENT_GO(write_all(fd, path, parts, count));
+    if (fsync(fd) != 0)
         ENT_GO(io_error(path));
-    for (size_t i = 0; i < count; i++)
-        ENT_GO(write_all(fd, path, &items[i]));
+    ENT_GO(compare(fd, path, parts, count));
     const int closed = close(fd); /* some file systems tell only here that the disk is full */
     fd = -1;
     if (closed != 0)
         ENT_GO(io_error(path));
-    ENT_GO(ent_atomic_commit(&a, compare, &expected));
+    ENT_GO(rename_and_sync(&a));
 done:
     if (fd >= 0)
         close(fd);

@@ -10,11 +10,26 @@
 
 #include "src/base/mem.h"
 
-static void finish(char *hex, struct sha256_ctx *context)
+_Static_assert(sizeof(struct sha256_ctx) <= sizeof(ent_sha256_sum) &&
+                   _Alignof(struct sha256_ctx) <= _Alignof(ent_sha256_sum),
+               "nettle's state has its place in ours");
+
+void ent_sha256_begin(ent_sha256_sum *sum)
+{
+    sha256_init((struct sha256_ctx *)(void *)sum->state);
+}
+
+void ent_sha256_add(ent_sha256_sum *sum, const void *data, size_t n)
+{
+    if (n > 0)
+        sha256_update((struct sha256_ctx *)(void *)sum->state, n, data);
+}
+
+void ent_sha256_end(char hex[ENT_SHA256_SIZE], ent_sha256_sum *sum)
 {
     static const char digits[] = "0123456789abcdef";
     uint8_t bytes[SHA256_DIGEST_SIZE];
-    sha256_digest(context, sizeof bytes, bytes);
+    sha256_digest((struct sha256_ctx *)(void *)sum->state, sizeof bytes, bytes);
     for (size_t i = 0; i < sizeof bytes; i++) {
         hex[2 * i] = digits[bytes[i] >> 4];
         hex[2 * i + 1] = digits[bytes[i] & 15];
@@ -24,18 +39,17 @@ static void finish(char *hex, struct sha256_ctx *context)
 
 void ent_sha256(char hex[ENT_SHA256_SIZE], const void *data, size_t n)
 {
-    struct sha256_ctx context;
-    sha256_init(&context);
-    if (n > 0)
-        sha256_update(&context, n, data);
-    finish(hex, &context);
+    ent_sha256_sum sum;
+    ent_sha256_begin(&sum);
+    ent_sha256_add(&sum, data, n);
+    ent_sha256_end(hex, &sum);
 }
 
 ent_status ent_sha256_file(char hex[ENT_SHA256_SIZE], const char *path)
 {
     enum { PIECE = 1 << 20 };
     ent_status st;
-    struct sha256_ctx context;
+    ent_sha256_sum sum;
     uint8_t *piece = NULL;
     ssize_t got;
     hex[0] = 0;
@@ -43,15 +57,15 @@ ent_status ent_sha256_file(char hex[ENT_SHA256_SIZE], const char *path)
     if (fd < 0)
         return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
     ENT_GO(ent_calloc(&piece, PIECE, 1, "a digest"));
-    sha256_init(&context);
+    ent_sha256_begin(&sum);
     do {
         got = read(fd, piece, PIECE);
         if (got < 0 && errno != EINTR)
             ENT_GO(ent_fail(ENT_EIO, "%s: %s", path, strerror(errno)));
         if (got > 0)
-            sha256_update(&context, (size_t)got, piece);
+            ent_sha256_add(&sum, piece, (size_t)got);
     } while (got != 0);
-    finish(hex, &context);
+    ent_sha256_end(hex, &sum);
 done:
     free(piece);
     close(fd);

@@ -1,7 +1,7 @@
-/* JSON trees, read and written. A thin face over cJSON, so that only io/json.c knows it.
+/* JSON trees, read and written. Texts are read by jansson, which only io/json.c knows.
  *
- * An ent_json is borrowed from its root; ent_json_free(root) frees all. Strings are UTF-8; because cJSON cuts strings
- * at U+0000, a text holding the escape \u0000 is refused.
+ * An ent_json is borrowed from its root; ent_json_free(root) frees all. Strings are UTF-8 and end at a zero, so a text
+ * holding the escape \u0000 is refused. So is an object in which a key stands twice.
  */
 #ifndef ENT_IO_JSON_H
 #define ENT_IO_JSON_H
@@ -12,10 +12,10 @@
 
 #include "src/base/status.h"
 
-typedef struct cJSON ent_json;
+typedef struct ent_json ent_json;
 
 /* Reads a whole file, or `n` bytes of text (`where` names it in errors, e.g. "train.jsonl:12"). Exactly one JSON value
- * is expected; ENT_EFORMAT with line and column of the fault otherwise. Nesting is limited. */
+ * is expected; ENT_EFORMAT with line and column of the fault otherwise. At most 64 containers are one in another. */
 ent_status ent_json_read_file(ent_json **out, const char *path);
 ent_status ent_json_parse(ent_json **out, const char *text, size_t n, const char *where);
 void ent_json_free(ent_json *json);

@@ -1,72 +1,79 @@
-/* Building and printing. cJSON's own printer keeps 15 digits where 17 are needed, so numbers and layout are ours. */
+/* Building and printing. Numbers are as short as reads back exactly, whoever printed them. */
 #include "io/json.h"
 
-#include <cjson/cJSON.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/json_tree.h"
 #include "io/number.h"
 #include "io/text.h"
 
 ent_json *ent_json_new_object(void)
 {
-    return cJSON_CreateObject();
+    return ent_json_node(NULL, ENT_JSON_OBJECT, NULL, NULL);
 }
 
-/* Hands `item` to `to`. What could not be added leaves its container invalid, which printing finds. */
-static ent_json *add(ent_json *to, const char *key, ent_json *item)
+/* Adds a node to `to`. What could not be added leaves its container incomplete, which printing finds. */
+static ent_json *add(ent_json *to, ent_json_kind kind, const char *key, const char *string)
 {
-    if (to && item && (key ? cJSON_AddItemToObject(to, key, item) : cJSON_AddItemToArray(to, item)))
-        return item;
-    if (to)
-        to->type = cJSON_Invalid;
-    cJSON_Delete(item);
-    return NULL;
+    if (to == NULL || to->kind == ENT_JSON_INCOMPLETE)
+        return NULL;
+    assert(to->kind == (key ? ENT_JSON_OBJECT : ENT_JSON_ARRAY));
+    ent_json *node = ent_json_node(to, kind, key, string);
+    if (node == NULL)
+        to->kind = ENT_JSON_INCOMPLETE;
+    return node;
+}
+
+static ent_json *add_number(ent_json *to, const char *key, double value, const char *digits)
+{
+    ent_json *node = add(to, ENT_JSON_NUMBER, key, digits);
+    if (node)
+        node->number = value;
+    return node;
 }
 
 ent_json *ent_json_add_object(ent_json *to, const char *key)
 {
-    return add(to, key, cJSON_CreateObject());
+    return add(to, ENT_JSON_OBJECT, key, NULL);
 }
 
 ent_json *ent_json_add_array(ent_json *to, const char *key)
 {
-    return add(to, key, cJSON_CreateArray());
+    return add(to, ENT_JSON_ARRAY, key, NULL);
 }
 
 ent_json *ent_json_add_string(ent_json *to, const char *key, const char *value)
 {
-    return add(to, key, value ? cJSON_CreateString(value) : cJSON_CreateNull());
+    return value ? add(to, ENT_JSON_STRING, key, value) : ent_json_add_null(to, key);
 }
 
 ent_json *ent_json_add_double(ent_json *to, const char *key, double value)
 {
-    return add(to, key, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
+    return isfinite(value) ? add_number(to, key, value, NULL) : ent_json_add_null(to, key);
 }
 
 ent_json *ent_json_add_int(ent_json *to, const char *key, int64_t value)
 {
-    if (llabs(value) < INT64_C(1) << 53 && value != INT64_MIN)
-        return add(to, key, cJSON_CreateNumber((double)value));
     char digits[32];
+    if (value > -(INT64_C(1) << 53) && value < INT64_C(1) << 53)
+        return add_number(to, key, (double)value, NULL);
     snprintf(digits, sizeof digits, "%" PRId64, value);
-    ent_json *item = cJSON_CreateRaw(digits);
-    if (item)
-        item->valuedouble = (double)value;
-    return add(to, key, item);
+    return add_number(to, key, (double)value, digits);
 }
 
 ent_json *ent_json_add_bool(ent_json *to, const char *key, bool value)
 {
-    return add(to, key, cJSON_CreateBool(value));
+    return add(to, value ? ENT_JSON_TRUE : ENT_JSON_FALSE, key, NULL);
 }
 
 ent_json *ent_json_add_null(ent_json *to, const char *key)
 {
-    return add(to, key, cJSON_CreateNull());
+    return add(to, ENT_JSON_NULL, key, NULL);
 }
 
 /* A string in quotes. What isn't UTF-8 (a file's name may be anything) becomes U+FFFD: the text stays JSON. */
@@ -98,37 +105,53 @@ static void print_break(ent_text *text, bool indented, int depth)
         ent_text_printf(text, "\n%*s", 2 * depth, "");
 }
 
+static void print_value(ent_text *text, const ent_json *json, bool indented, int depth);
+
+static void print_container(ent_text *text, const ent_json *json, bool indented, int depth)
+{
+    const bool object = json->kind == ENT_JSON_OBJECT;
+    ent_text_put(text, object ? "{" : "[");
+    for (const ent_json *item = json->first; item; item = item->next) {
+        print_break(text, indented, depth + 1);
+        if (object) {
+            print_string(text, item->key);
+            ent_text_put(text, indented ? ": " : ":");
+        }
+        print_value(text, item, indented, depth + 1);
+        if (item->next)
+            ent_text_put(text, ",");
+    }
+    if (json->first)
+        print_break(text, indented, depth);
+    ent_text_put(text, object ? "}" : "]");
+}
+
 static void print_value(ent_text *text, const ent_json *json, bool indented, int depth)
 {
     ent_number_text number;
-    const bool object = cJSON_IsObject(json);
-    if (cJSON_IsString(json)) {
-        print_string(text, json->valuestring);
-    } else if (cJSON_IsNumber(json)) {
-        ent_text_put(text, ent_number_format(&number, json->valuedouble));
-    } else if (cJSON_IsRaw(json)) {
-        ent_text_put(text, json->valuestring);
-    } else if (cJSON_IsBool(json)) {
-        ent_text_put(text, cJSON_IsTrue(json) ? "true" : "false");
-    } else if (cJSON_IsNull(json)) {
+    switch (json ? json->kind : ENT_JSON_INCOMPLETE) {
+    case ENT_JSON_NULL:
         ent_text_put(text, "null");
-    } else if (object || cJSON_IsArray(json)) {
-        ent_text_put(text, object ? "{" : "[");
-        for (const ent_json *item = json->child; item; item = item->next) {
-            print_break(text, indented, depth + 1);
-            if (object) {
-                print_string(text, item->string);
-                ent_text_put(text, indented ? ": " : ":");
-            }
-            print_value(text, item, indented, depth + 1);
-            if (item->next)
-                ent_text_put(text, ",");
-        }
-        if (json->child)
-            print_break(text, indented, depth);
-        ent_text_put(text, object ? "}" : "]");
-    } else {
-        text->failed = true; /* marked by `add` */
+        break;
+    case ENT_JSON_FALSE:
+        ent_text_put(text, "false");
+        break;
+    case ENT_JSON_TRUE:
+        ent_text_put(text, "true");
+        break;
+    case ENT_JSON_NUMBER:
+        ent_text_put(text, json->string ? json->string : ent_number_format(&number, json->number));
+        break;
+    case ENT_JSON_STRING:
+        print_string(text, json->string);
+        break;
+    case ENT_JSON_ARRAY:
+    case ENT_JSON_OBJECT:
+        print_container(text, json, indented, depth);
+        break;
+    case ENT_JSON_INCOMPLETE:
+        text->failed = true;
+        break;
     }
 }
 

@@ -29,14 +29,6 @@ ent_status ent_json_unsupported(const char *where, const char *key, const ent_js
     return st;
 }
 
-ent_status ent_json_check_keys(const ent_json *object, const char *where)
-{
-    for (const ent_json *a = ent_json_first(object); a; a = ent_json_next(a))
-        if (ent_json_member(object, ent_json_key(a)) != a)
-            return ent_fail(ENT_EFORMAT, "%s: %s: stands twice", where, ent_json_key(a));
-    return ENT_OK;
-}
-
 bool ent_json_key_in(const char *key, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -14,9 +14,6 @@ bool ent_json_is_trivial(const ent_json *json);
 /* ENT_EUNSUPPORTED "WHERE: KEY: VALUE is not supported", the value as JSON, shortened. */
 ent_status ent_json_unsupported(const char *where, const char *key, const ent_json *value);
 
-/* ENT_EFORMAT if a key of the object stands twice. */
-ent_status ent_json_check_keys(const ent_json *object, const char *where);
-
 /* Is `key` one of the n names? */
 bool ent_json_key_in(const char *key, const char *const *names, size_t n);
 

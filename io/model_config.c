@@ -136,7 +136,6 @@ static ent_status find_architecture(const struct architecture **out, const ent_j
 /* Every key is read, harmless or unused. */
 static ent_status check_keys(const struct architecture *arch, const ent_json *json, const char *path)
 {
-    ENT_TRY(ent_json_check_keys(json, path));
     for (const ent_json *item = ent_json_first(json); item; item = ent_json_next(item)) {
         const char *key = ent_json_key(item);
         const bool read = ent_json_key_in(key, read_keys, COUNT(read_keys)) ||

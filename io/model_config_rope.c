@@ -56,7 +56,6 @@ static ent_status read_scaling(ent_model_config *c, const ent_json *scaling, con
     const char *type, *old_type;
     if (!ent_json_is_object(scaling))
         return ent_fail(ENT_EFORMAT, "%s: expected an object", where);
-    ENT_TRY(ent_json_check_keys(scaling, where));
     ENT_TRY(ent_json_get_string_or(&type, scaling, "rope_type", NULL, where));
     ENT_TRY(ent_json_get_string_or(&old_type, scaling, "type", NULL, where));
     if (type && old_type && strcmp(type, old_type) != 0)

@@ -36,7 +36,6 @@ void ent_lora_config_clear(ent_lora_config *config)
 
 static ent_status check_keys(const ent_json *json, const char *path)
 {
-    ENT_TRY(ent_json_check_keys(json, path));
     for (const ent_json *item = ent_json_first(json); item; item = ent_json_next(item)) {
         const char *key = ent_json_key(item);
         if (!ent_json_key_in(key, read_keys, COUNT(read_keys)) &&

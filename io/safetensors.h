@@ -43,4 +43,11 @@ const char *ent_safetensors_metadata(const ent_safetensors *file, const char *ke
  * {"format":"pt"} as metadata, through io/atomic_file.h: equal tensors give byte-equal files. */
 ent_status ent_safetensors_write(const char *path, const ent_st_tensor *tensors, size_t count);
 
+/* The same with n more pairs of text behind {"format":"pt"}. Keys are unique; "format" is taken. */
+typedef struct ent_st_pair {
+    const char *key, *value;
+} ent_st_pair;
+ent_status ent_safetensors_write_with(const char *path, const ent_st_tensor *tensors, size_t count,
+                                      const ent_st_pair *metadata, size_t n);
+
 #endif

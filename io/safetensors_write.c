@@ -18,13 +18,17 @@ static int by_type_and_name(const void *a, const void *b)
 }
 
 /* *out = the header's text (caller frees), padded with spaces; *bytes[i] = the size of sorted tensor i. */
-static ent_status make_header(char **out, size_t *bytes, const ent_st_tensor *const *sorted, size_t count)
+static ent_status make_header(char **out, size_t *bytes, const ent_st_tensor *const *sorted, size_t count,
+                              const ent_st_pair *metadata, size_t n_metadata)
 {
     size_t end = 0;
     char *text = NULL;
     ent_json *root = ent_json_new_object();
     ent_status st;
-    ent_json_add_string(ent_json_add_object(root, "__metadata__"), "format", "pt");
+    ent_json *pairs = ent_json_add_object(root, "__metadata__");
+    ent_json_add_string(pairs, "format", "pt");
+    for (size_t i = 0; i < n_metadata; i++)
+        ent_json_add_string(pairs, metadata[i].key, metadata[i].value);
     for (size_t i = 0; i < count; i++) {
         const ent_st_tensor *t = sorted[i];
         ent_json *entry = ent_json_add_object(root, t->name);
@@ -50,7 +54,8 @@ done:
     return st;
 }
 
-ent_status ent_safetensors_write(const char *path, const ent_st_tensor *tensors, size_t count)
+ent_status ent_safetensors_write_with(const char *path, const ent_st_tensor *tensors, size_t count,
+                                      const ent_st_pair *metadata, size_t n_metadata)
 {
     const ent_st_tensor **sorted = NULL;
     ent_atomic_part *parts = NULL;
@@ -64,7 +69,7 @@ ent_status ent_safetensors_write(const char *path, const ent_st_tensor *tensors,
     for (size_t i = 0; i < count; i++)
         sorted[i] = &tensors[i];
     qsort(sorted, count, sizeof *sorted, by_type_and_name);
-    ENT_GO(make_header(&header, bytes, sorted, count));
+    ENT_GO(make_header(&header, bytes, sorted, count, metadata, n_metadata));
     const size_t n = strlen(header);
     for (size_t i = 0; i < sizeof length; i++)
         length[i] = (unsigned char)(n >> (8 * i));
@@ -79,4 +84,9 @@ done:
     free(bytes);
     free(sorted);
     return st;
+}
+
+ent_status ent_safetensors_write(const char *path, const ent_st_tensor *tensors, size_t count)
+{
+    return ent_safetensors_write_with(path, tensors, count, NULL, 0);
 }

@@ -12,6 +12,8 @@
 
 #include "src/base/mem.h"
 
+enum { UNKNOWN = 4096 }; /* room to begin with for a file whose size isn't known */
+
 /* Room for n more bytes and the terminating zero. */
 static bool reserve(ent_text *text, size_t n)
 {
@@ -72,7 +74,7 @@ ent_status ent_text_read_file(char **out, size_t *n, const char *path)
 {
     ent_status st = ENT_OK;
     char *data = NULL;
-    size_t capacity = 0, size = 0;
+    size_t capacity = 0, size = 0, told = 0;
     struct stat info;
     *out = NULL;
     *n = 0;
@@ -80,19 +82,21 @@ ent_status ent_text_read_file(char **out, size_t *n, const char *path)
     if (fd < 0)
         return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
-        ENT_GO(ent_grow(&data, &capacity, (size_t)info.st_size + 2, 1, path));
+        told = (size_t)info.st_size; /* what isn't a file, or is one of the system's, tells none */
+    ENT_GO(ent_grow(&data, &capacity, told ? told + 2 : UNKNOWN, 1, path));
     for (;;) { /* the size is a hint: what counts is where reading ends */
         ENT_GO(ent_grow(&data, &capacity, size + 2, 1, path));
-        const ssize_t got = read(fd, data + size, capacity - size - 1);
+        const size_t asked = capacity - size - 1;
+        const ssize_t got = read(fd, data + size, asked);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
             st = ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
             goto done;
         }
-        if (got == 0)
-            break;
         size += (size_t)got;
+        if (got == 0 || (size == told && (size_t)got < asked)) /* as told, and there was no more */
+            break;
     }
     data[size] = 0;
     *out = data;

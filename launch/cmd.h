@@ -8,5 +8,6 @@ int ent_cmd_train(int argc, char **argv);
 int ent_cmd_tokenize(int argc, char **argv);
 int ent_cmd_inspect(int argc, char **argv);
 int ent_cmd_generate(int argc, char **argv);
+int ent_cmd_trace(int argc, char **argv);
 
 #endif

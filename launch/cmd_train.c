@@ -22,7 +22,8 @@ static int help(void)
         fprintf(stderr, "entrenar: %s\n", ent_message());
         return ENT_EXIT_FAILED;
     }
-    printf("usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n\n"
+    printf("usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n"
+           "       [--trace FILE]\n\n"
            "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same "
            "bits\n"
            "for any number of ranks and threads.\n\n"
@@ -30,7 +31,10 @@ static int help(void)
            "  --resume         goes on from the newest checkpoint in training.output_dir\n"
            "  --overwrite      replaces the run in training.output_dir\n"
            "  --dry-run        checks config, model and data, says what would be done, writes nothing\n"
-           "  --quiet          no progress on the terminal\n\n"
+           "  --quiet          no progress on the terminal\n"
+           "  --trace FILE     writes the loss, gradient norm and rate of each step exactly, and a hash of the "
+           "parameters,\n"
+           "                   when the run has ended; `entrenar trace compare` compares two of them\n\n"
            "exit codes: 0 done, 1 failed, 2 usage\n\n"
            "Keys of the config:\n\n%s",
            keys);
@@ -54,10 +58,14 @@ static void parse(arguments *a, char wrong[256], int argc, char **argv)
             a->run.dry_run = true;
         else if (strcmp(argv[i], "--quiet") == 0)
             a->run.quiet = true;
+        else if (strcmp(argv[i], "--trace") == 0 && i + 1 < argc)
+            a->run.trace = argv[++i];
         else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             a->help = true;
         else if (strcmp(argv[i], "--set") == 0)
             snprintf(wrong, 256, "--set: expected KEY=VALUE after it");
+        else if (strcmp(argv[i], "--trace") == 0)
+            snprintf(wrong, 256, "--trace: expected a file after it");
         else if (argv[i][0] == '-')
             snprintf(wrong, 256, "unknown option %s", argv[i]);
         else if (a->config)

@@ -1,4 +1,5 @@
 /* The program: `entrenar COMMAND …`, and `entrenar-train …`, which is `entrenar train …`. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,15 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
+    bool computes; /* with threads */
     const char *summary;
 } commands[] = {
-    {"train", ent_cmd_train, "fine-tune a model as a config says"},
-    {"generate", ent_cmd_generate, "continue a prompt"},
-    {"inspect", ent_cmd_inspect, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
-    {"tokenize", ent_cmd_tokenize, "turn text into token ids, or back"},
+    {"train", ent_cmd_train, true, "fine-tune a model as a config says"},
+    {"generate", ent_cmd_generate, true, "continue a prompt"},
+    {"inspect", ent_cmd_inspect, false, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
+    {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
+    {"trace", ent_cmd_trace, false,
+     "record the system calls of a program; compare, measure and judge what was recorded"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -41,9 +45,9 @@ static void wait_passively(char **argv)
 
 int main(int argc, char **argv)
 {
-    wait_passively(argv);
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "entrenar-train") == 0) {
+        wait_passively(argv);
         argv[0] = "train";
         return ent_cmd_train(argc, argv);
     }
@@ -59,9 +63,13 @@ int main(int argc, char **argv)
         puts("entrenar " ENT_VERSION);
         return ENT_EXIT_DONE;
     }
-    for (int i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        if (commands[i].computes)
+            wait_passively(argv);
+        return commands[i].run(argc - 1, argv + 1);
+    }
     fprintf(stderr, "entrenar: unknown command \"%s\"; `entrenar --help` lists them\n", argv[1]);
     return ENT_EXIT_USAGE;
 }

@@ -15,6 +15,7 @@
 
 void ent_run_close(ent_run *run)
 {
+    ent_numeric_trace_free(run->trace);
     ent_metrics_close(run->metrics);
     ent_trainer_free(run->trainer);
     ent_dataset_close(run->val);
@@ -211,6 +212,12 @@ static void say_what_is_trained(const ent_run *run)
     fflush(stdout);
 }
 
+static ent_status open_trace(ent_run *run)
+{
+    return ent_numeric_trace_new(&run->trace, run->options.trace, ent_gemm_kernel(),
+                                 ent_decoder_params(run->model.decoder)->n_trainable);
+}
+
 /* Every rank was given the same: what they are to do together depends on it. */
 static ent_status same_config(ent_run *run)
 {
@@ -247,6 +254,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
         say_what_is_trained(run);
     if (options->dry_run)
         return ENT_OK;
+    ENT_TRY(ent_comm_agree(c, c->rank == 0 && options->trace ? open_trace(run) : ENT_OK));
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? ent_run_folder_begin(run) : ENT_OK));
     return share_state(run);
 }
@@ -333,6 +341,10 @@ static ent_status log_step(ent_run *run, const ent_step_result *r, double second
     if (run->speaks && (run->done % run->config->training.log_every == 0 || run->done == run->steps))
         ent_report_step(run->done, run->steps, r, rate,
                         (ent_now() - begun) / (double)(run->done - begun_at) * (double)(run->steps - run->done));
+    const ent_params *p = ent_decoder_params(run->model.decoder);
+    const ent_numeric_step numbers = {run->done, r->loss, r->grad_norm, r->lr};
+    if (run->trace)
+        ENT_TRY(ent_numeric_trace_step(run->trace, &numbers, p->value, p->n_trainable));
     return run->metrics ? ent_metrics_write_step(run->metrics, &line) : ENT_OK;
 }
 
@@ -358,6 +370,7 @@ ent_status ent_run_train(ent_run *run)
         if (last || stop || (c->checkpoint.every && run->done % c->checkpoint.every == 0))
             ENT_TRY(ent_comm_agree(run->comm, run->metrics ? ent_run_folder_checkpoint(run, &result) : ENT_OK));
     }
-    return ent_comm_agree(run->comm,
-                          run->metrics ? ent_run_folder_save(run, run->model.lora.r ? "adapter" : "model") : ENT_OK);
+    ENT_TRY(ent_comm_agree(run->comm,
+                           run->metrics ? ent_run_folder_save(run, run->model.lora.r ? "adapter" : "model") : ENT_OK));
+    return ent_comm_agree(run->comm, run->trace ? ent_numeric_trace_commit(run->trace) : ENT_OK);
 }

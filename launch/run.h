@@ -7,12 +7,14 @@
 #include "io/config.h"
 #include "io/dataset.h"
 #include "io/metrics.h"
+#include "io/numeric_trace.h"
 #include "launch/model.h"
 #include "launch/placement.h"
 #include "src/train/trainer.h"
 
 typedef struct ent_run_options {
     bool resume, overwrite, dry_run, quiet;
+    const char *trace; /* file of a numeric trace; NULL: none */
 } ent_run_options;
 
 typedef struct ent_run {
@@ -24,7 +26,8 @@ typedef struct ent_run {
     ent_model model;
     ent_dataset *train, *val; /* val may be NULL */
     ent_trainer *trainer;
-    ent_metrics *metrics; /* of rank 0 */
+    ent_metrics *metrics;     /* of rank 0 */
+    ent_numeric_trace *trace; /* of rank 0, if wanted */
     char config_hash[65];
     uint32_t *order;      /* of the units of order_epoch */
     int64_t order_epoch;  /* -1: none yet */

@@ -36,6 +36,11 @@ extern "C" {
 #include "src/comm/comm.h"     /* ranks */
 #include "src/train/trainer.h" /* units, step, evaluation */
 
+#include "io/safetensors.h"
+#include "io/peft.h"       /* adapters */
+#include "io/model_file.h" /* stand-alone models */
+#include "io/numeric_trace.h"
+
 #ifdef __cplusplus
 }
 #endif

@@ -201,7 +201,7 @@ static void hostile_numbers_are_refused(void **state)
     refused("llama", "\"head_dim\": 65536, \"num_attention_heads\": 65536", ENT_EFORMAT, "num_attention_heads: ");
     refused("llama", "\"rms_norm_eps\": 0", ENT_EFORMAT, "rms_norm_eps: ");
     refused("llama", "\"rms_norm_eps\": \"small\"", ENT_EFORMAT, "rms_norm_eps: expected a number, found \"small\"");
-    refused("llama", "\"head_dim\": 16, \"head_dim\": 32", ENT_EFORMAT, "head_dim: stands twice");
+    refused("llama", "\"head_dim\": 16, \"head_dim\": 32", ENT_EFORMAT, "\"head_dim\" stands twice");
     ent_model_config c;
     assert_fails(ent_model_config_load(&c, "scratch/nowhere"), ENT_EIO, "scratch/nowhere/config.json: No such file");
     put_file("scratch/model/config.json", "[1]", 3);

@@ -115,7 +115,7 @@ static void malformed_values_are_refused(void **state)
     refused("{\"peft_type\":\"LORA\",\"target_modules\":[]}", ENT_EFORMAT, "target_modules: expected a list");
     refused("{\"peft_type\":\"LORA\",\"r\":0,\"target_modules\":[\"q_proj\"]}", ENT_EFORMAT, "r: expected");
     refused("{\"peft_type\":\"LORA\",\"r\":1e15,\"target_modules\":[\"q_proj\"]}", ENT_EFORMAT, "r: expected");
-    refused("{" LORA ",\"r\":8}", ENT_EFORMAT, "r: stands twice");
+    refused("{" LORA ",\"r\":8}", ENT_EFORMAT, "\"r\" stands twice");
     refused("{" LORA ",\"lora_alpha\":0}", ENT_EFORMAT, "lora_alpha: expected");
     refused("{" LORA ",\"lora_dropout\":1}", ENT_EFORMAT, "lora_dropout: expected");
     refused("{" LORA ",\"layers_to_transform\":[0,-1]}", ENT_EFORMAT, "layers_to_transform: expected");

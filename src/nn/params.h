@@ -27,7 +27,8 @@ typedef struct ent_params {
 ent_status ent_params_declare(ent_tensor **out, ent_params *params, const char *name, size_t n_dims,
                               const size_t *shape, bool trainable);
 
-/* Takes the memory of the trainable ones (zeroed) and points their tensors at it. No declarations afterwards. */
+/* Takes the memory of the trainable ones, zeroed; ent_params_bind then gives each its values. No declarations
+ * afterwards. */
 ent_status ent_params_seal(ent_params *params);
 
 /* NULL if there is none. */

@@ -9,7 +9,7 @@ rule() { # what, found lines
   else failed=$((failed + 1)); echo "FAIL  $1:"; printf '%s\n' "$2" | sed 's/^/        /'; fi
 }
 C=(--include=*.c --include=*.h --include=*.def)
-CODE=(src io mpi launch)
+CODE=(src io mpi trace launch golden_traces)
 # Lines of code that match: comments and texts in quotes are not code. usage: in_code PATTERN FOLDER...
 in_code() {
   local pattern=$1; shift
@@ -30,11 +30,14 @@ includes() { grep -rnE "${C[@]}" "^[[:space:]]*#[[:space:]]*include[[:space:]]*$
 
 [ -d src ] && [ -d io ] && [ -d mpi ] && [ -d launch ] || { echo "FAIL  no source tree: $PWD"; exit 1; }
 
-# Layers: launch -> io -> src <- mpi
-rule "src includes only src" "$(includes '"' src | grep -vE 'include[[:space:]]*"src/')"
+# Layers: launch -> trace -> io -> src <- mpi. The umbrella header is the one place that knows io from below.
+rule "src includes only src" "$(includes '"' src | grep -vE 'include[[:space:]]*"src/|^src/entrenar\.h:')"
+rule "the umbrella header includes only io and src" "$(includes '"' src/entrenar.h | grep -vE 'include[[:space:]]*"(src|io)/')"
 rule "io includes only io and src" "$(includes '"' io | grep -vE 'include[[:space:]]*"(io|src)/')"
 rule "mpi includes only mpi and src" "$(includes '"' mpi | grep -vE 'include[[:space:]]*"(mpi|src)/')"
-rule "launch includes no mpi, only src, io and launch" "$(includes '"' launch | grep -vE 'include[[:space:]]*"(src|io|launch)/')"
+rule "trace includes only trace, io and src" "$(includes '"' trace | grep -vE 'include[[:space:]]*"(trace|io|src)/')"
+rule "launch includes no mpi, only src, io, trace and launch" "$(includes '"' launch | grep -vE 'include[[:space:]]*"(src|io|trace|launch)/')"
+rule "the golden examples know the public header only" "$(includes '"' golden_traces | grep -v 'include "src/entrenar.h"')"
 
 # Third-party headers: where each belongs. Tests may read files with the libraries themselves.
 belongs() { # header, its files
@@ -43,16 +46,18 @@ belongs() { # header, its files
 belongs 'cblas\.h' 'src/tensor/gemm_[a-z0-9_]*\.c'
 belongs '(dnnl|oneapi)[^>]*' 'src/tensor/gemm_[a-z0-9_]*\.c'
 belongs 'hdf5(_hl)?\.h' 'io/hdf5[a-z0-9_]*\.c'
-belongs 'cJSON(_Utils)?\.h' 'io/json[a-z0-9_]*\.c'
+belongs 'jansson\.h' 'io/json[a-z0-9_]*\.c'
 belongs 'yaml\.h' 'io/yaml[a-z0-9_]*\.c'
 belongs 'mpi\.h' 'mpi/[a-z0-9_]*\.[ch]'
+belongs 'regex\.h' 'trace/pattern\.c'
+belongs '(elfutils/[^>]*|dwarf\.h)' 'trace/source\.c'
 
 # The core has no files. The library doesn't print and doesn't end the program; except that the
 # abort of a communicator does just that. What io/metrics.c prints goes into the file it writes.
 NOT_A_NAME='(^|[^A-Za-z0-9_>.])'
 rule "src opens no files" "$(in_code "$NOT_A_NAME"'(fopen|fdopen|open|openat|mmap|opendir|mkdir|rename|unlink)[ ]*\\(' src)"
-rule "src, io and mpi don't print" "$(in_code "$NOT_A_NAME"'((v?printf|v?dprintf|puts|putchar|perror|psignal)[ ]*\\(|stdout|stderr)' src io mpi;
-  in_code "$NOT_A_NAME"'(v?fprintf|fputs|fputc|putc)[ ]*\\(' src io mpi | grep -v '^io/metrics\.c:')"
+rule "src, io, mpi and trace don't print" "$(in_code "$NOT_A_NAME"'((v?printf|v?dprintf|puts|putchar|perror|psignal)[ ]*\\(|stdout|stderr)' src io mpi trace;
+  in_code "$NOT_A_NAME"'(v?fprintf|fputs|fputc|putc)[ ]*\\(' src io mpi trace | grep -v '^io/metrics\.c:')"
 rule "src, io and mpi don't end the program" \
   "$(in_code "$NOT_A_NAME"'(exit|_exit|_Exit|quick_exit|abort|raise|kill)[ ]*\\(' src io mpi | grep -vE '^(src/comm/self|mpi/comm_mpi)\.c:[0-9]+: +(exit|_Exit)\(exit_code\);$')"
 

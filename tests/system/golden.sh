@@ -1,0 +1,57 @@
+#!/bin/bash
+# The golden traces of the examples hold: the same input and output, the same numbers, within their budgets; and each of
+# these fails when it should. usage: golden.sh BIN SOURCE TRACED
+. "$(dirname "$0")/lib.sh" "$@"
+golden=$SOURCE/golden_traces changed=$3/training_loop_changed; cd "$WORK" || exit 1
+trace() { "$BIN/entrenar" trace "$@"; }
+export OPENBLAS_CORETYPE=Haswell # as golden_traces/capture
+if ! trace record -o t.json -- true >log 2>&1 && grep -q 'lets no process be traced' log; then
+  echo "SKIPPED: PTRACE IS NOT ALLOWED HERE: no golden trace was compared: $(cat log)"; exit 77
+fi
+fails() { # what, expected text in its report, command...
+  local what=$1 expected=$2; shift 2
+  "$@" >"$WORK/log" 2>&1; local code=$?
+  [ $code = 1 ] && grep -qE -- "$expected" "$WORK/log" && ok "$what" || bad "$what: exit code $code: $(tail -3 "$WORK/log")"
+}
+for name in training_loop model_io llama2_finetune_lora; do
+  mkdir "run-$name"; cp "$BIN/examples/$name" "run-$name/"
+  (cd "run-$name" && trace record -f --source -o ../$name.json -- ./$name) >$name.out || bad "$name: record: $(tail -1 $name.out)"
+  check "$name: golden trace" trace compare "$golden/$name.json" $name.json
+  check "$name: budget" trace assert $name.json --rules "$golden/rules/$name.toml"
+done
+fails "other programs differ" '^different' trace compare "$golden/training_loop.json" model_io.json
+(cd run-model_io && trace record -f -o ../again.json -- ./model_io) >/dev/null
+check "every call is the same, strictly" trace compare --strict model_io.json again.json
+check "model_io leaves nothing" [ "$(ls run-model_io)" = model_io ]
+
+# The examples' numbers; of the large one, two epochs are left out.
+"$BIN/examples/training_loop" --trace t.jsonl >/dev/null
+check "training_loop: numbers" trace compare "$golden/numeric/training_loop.jsonl" t.jsonl
+(cd run-llama2_finetune_lora && ./llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace ../l.jsonl) >l.out
+check "llama2: loss falls" awk -F'loss=' '/loss=/ { split($2, x, ","); if (n++ && x[1] > last) bad = 1; last = x[1] } END { exit bad || n != 10 }' l.out
+check "llama2: rank acts" grep -q 'Trainable parameters: 294912 ' l.out
+check "llama2: alpha acts" grep -q 'alpha: 8' l.out
+check "llama2: the adapter is there" grep -q '"lora_alpha": 8' run-llama2_finetune_lora/llama2-lora-adapter/adapter_config.json
+awk -F'loss=' '/loss=/ { split($2, x, ","); print x[1] }' llama2_finetune_lora.out >losses
+check "llama2: loss falls over the whole run" sh -c '[ "$(wc -l <losses)" = 30 ] && [ "$(head -1 losses | cut -d. -f1)" -gt "$(tail -1 losses | cut -d. -f1)" ]'
+
+# What changes is seen.
+record() { rm -f c.json c.jsonl; CHANGE=$1 trace record -f --source -o c.json -- "$changed" --trace c.jsonl >/dev/null; }
+plain() { rm -f c.json; CHANGE=$1 trace record -f --source -o c.json -- "$changed" >/dev/null; }
+plain none; check "nothing changed" trace compare "$golden/training_loop.json" c.json
+check "nothing changed: budget" trace assert c.json --rules "$golden/rules/training_loop.toml"
+plain file; fails "a file more" '^\+.*openat.*/etc/hostname.*change.c:[0-9]+' trace compare "$golden/training_loop.json" c.json
+plain byte; fails "a byte more" '^\+.*write.*<stdout>' trace compare "$golden/training_loop.json" c.json
+plain call; fails "a call in a step: budget" '^FAIL +max_syscall_budget' trace assert c.json --rules "$golden/rules/training_loop.toml"
+plain none; cp c.json n.json; plain call; fails "a call in a step: strictly" '^\+.*getppid' trace compare --strict n.json c.json
+plain memory; trace patterns c.json | grep -iA2 'allocation' >log; [ -s log ] && ok "memory in a step is reported" || bad "memory in a step: $(cat log)"
+record none; check "numbers unchanged" trace compare "$golden/numeric/training_loop.jsonl" c.jsonl
+record loss; fails "a loss that moves" 'step 2: loss: expected 0x' trace compare "$golden/numeric/training_loop.jsonl" c.jsonl
+sed 's/"kernel": "[^"]*"/"kernel": "another CPU"/' c.jsonl >other.jsonl
+fails "a loss that moves, on another CPU" 'step 2: loss: expected' trace compare "$golden/numeric/training_loop.jsonl" other.jsonl
+sed 's/"kernel": "[^"]*"/"kernel": "another CPU"/; s/"params": "...../"params": "00000/' t.jsonl >other.jsonl
+check "other bits, on another CPU" trace compare "$golden/numeric/training_loop.jsonl" other.jsonl
+head -20 t.jsonl >short.jsonl
+fails "steps that are missing" 'expected steps 1 to 30, found 1 to 19' trace compare "$golden/numeric/training_loop.jsonl" short.jsonl
+fails "a trace of calls and one of numbers" 'is a numeric trace' trace compare c.json t.jsonl
+finish

@@ -1,0 +1,36 @@
+#!/bin/bash
+# The golden runs compute what they did, without mpirun, on 2 and on 3 ranks: the same bits. usage: golden_runs.sh BIN SOURCE
+. "$(dirname "$0")/lib.sh" "$@"
+golden=$SOURCE/golden_traces; cd "$WORK" || exit 1
+export OPENBLAS_CORETYPE=Haswell # as golden_traces/capture
+grep -v '^#' "$golden/runs/list" >list
+while read -r name config optimizer lr; do
+  for n in 0 2 3; do
+    check "$name, $n ranks" ranks $n "$BIN/entrenar-train" "$golden/runs/$config" --quiet --trace $name-$n.jsonl \
+      --set optimizer.name=$optimizer --set optimizer.lr=$lr --set training.output_dir="$WORK/$name-$n" </dev/null
+    check "$name, $n ranks: numbers" "$BIN/entrenar" trace compare "$golden/numeric/$name.jsonl" $name-$n.jsonl
+    check "$name, $n ranks: bits" cmp $name-0.jsonl $name-$n.jsonl
+  done
+done <list
+[ "$(wc -l <list)" = 6 ] && ok "all optimizers" || bad "expected 6 golden runs"
+
+# A run that goes on writes the rest of the trace; one that can't write it doesn't begin.
+config=$golden/runs/lora.yaml; set=(--quiet --set optimizer.lr=3e-3)
+check "the first half" "$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/half" --set training.max_steps=10 \
+  --set scheduler.name=constant
+check "the second half" "$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/half" --resume --trace half.jsonl \
+  --set scheduler.name=constant
+check "the whole" "$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/whole" --trace whole.jsonl \
+  --set scheduler.name=constant
+check "the second half is that of the whole" cmp <(tail -10 whole.jsonl) <(tail -n +2 half.jsonl)
+"$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/never" --trace no/folder.jsonl >log 2>&1 && bad "no folder: accepted" ||
+  { grep -q 'no/folder.jsonl: No such file' log && [ ! -e never/metrics.jsonl ] && ok "no folder: refused before work" || bad "no folder: $(cat log)"; }
+
+# A trace a rank: the program's own part of both runs is the same.
+for run in a b; do
+  check "ranks under the tracer" mpirun --oversubscribe --bind-to none -n 2 "$BIN/entrenar" trace record -f -o $run.json -- \
+    "$BIN/entrenar-train" "$config" --dry-run --set training.output_dir=out --set compute.threads=1
+done
+for rank in 0 1; do check "rank $rank compares equal" "$BIN/entrenar" trace compare a.$rank.json b.$rank.json; done
+"$BIN/entrenar" trace compare a.0.json a.1.json >log 2>&1 && bad "rank 0 and 1 do the same" || ok "rank 0 prints, rank 1 doesn't"
+finish

@@ -1,0 +1,75 @@
+#!/bin/bash
+# The tracer sees what strace -f sees, call by call, of programs with threads, children, signals and exec; it leaves the
+# program alone: its output, its signals, its exit code. usage: tracer.sh BIN SOURCE TRACED
+. "$(dirname "$0")/lib.sh" "$@"
+busy=$3/busy; cd "$WORK" || exit 1
+trace=("$BIN/entrenar" trace)
+if ! strace -o /dev/null true 2>"$WORK/log"; then
+  echo "SKIPPED: PTRACE IS NOT ALLOWED HERE: nothing about the tracer was tested: $(tail -1 "$WORK/log")"; exit 77
+fi
+agrees() { # what, program...
+  local what=$1; shift
+  "${trace[@]}" record -f -o ours.json -- "$@" >ours.out 2>ours.err; local code=$?
+  strace -f -o theirs.strace "$@" >theirs.out 2>theirs.err
+  [ $code = $? ] && ok "$what: exit code $code" || bad "$what: exit code $code"
+  check "$what: as strace" python3 "$SOURCE/tests/system/strace_agrees.py" ours.json theirs.strace
+  cmp -s <(sort ours.out) <(sort theirs.out) && [ ! -s ours.err ] && ok "$what: output" || bad "$what: output: $(tail -1 ours.err)"
+}
+agrees "a shell" sh -c 'echo a; cat /etc/hostname >/dev/null; ls /nonexistent 2>/dev/null; exit 5'
+for mode in threads children signals exec sources; do agrees "$mode" "$busy" $mode; done
+agrees "big output" head -c 3000000 /dev/zero
+
+# it fails when it should
+"${trace[@]}" record -f -o a.json -- "$busy" sources >/dev/null
+strace -f -o b.strace "$busy" threads >/dev/null 2>&1
+python3 "$SOURCE/tests/system/strace_agrees.py" a.json b.strace >/dev/null 2>&1 && bad "other programs agree" || ok "other programs don't agree"
+
+# exit codes and signals
+"${trace[@]}" record -o k.json -- "$busy" killed; [ $? = 143 ] && ok "killed by SIGTERM: 143" || bad "killed by SIGTERM"
+grep -q '"signal": 15' k.json && ok "its signal is told" || bad "its signal is not told"
+"${trace[@]}" record -o w.json -- "$busy" wait >w.out & tracer=$!
+for _ in $(seq 100); do [ -s w.out ] && break; sleep 0.05; done
+sleep 0.1; kill -USR1 $tracer; wait $tracer; code=$?
+[ $code = 9 ] && ok "a signal is passed on" || bad "a signal is passed on: exit code $code"
+grep -q '"name": "pause".*"error": "ERESTARTNOHAND"' w.json && ok "the interrupted call" || bad "the interrupted call"
+
+# without -f, only the first thread
+"${trace[@]}" record -o one.json -- "$busy" children >/dev/null
+[ "$(grep -o '"tid": [0-9]*' one.json | sort -u | wc -l)" = 1 ] && ok "without -f one thread" || bad "without -f one thread"
+
+# where it was asked for
+"${trace[@]}" record --source -o s.json -- "$busy" sources >/dev/null
+line=$(grep -n 'print_line("through' "$SOURCE/tests/traced/busy.c" | cut -d: -f1); at=$(grep -n '    fflush(stdout);' "$SOURCE/tests/traced/busy.c" | cut -d: -f1)
+grep '"name": "write"' s.json | grep -qE "\"source\": {\"file\": \"[^\"]*busy.c\", \"line\": ($line|$at), \"function\": \"(print_line|sources)\"}" &&
+  ok "source of a write through stdio" || bad "source of a write through stdio: $(grep '"name": "write"' s.json)"
+
+# both formats, and the loader's part
+"${trace[@]}" record --format v1-raw --timing -o raw.json -- /bin/true
+check "v1-raw" python3 - raw.json <<'P'
+import json, sys
+trace = json.load(open(sys.argv[1]))
+assert trace["format"] == "renacer-json-v1" and trace["version"] == "0.6.2" and trace["summary"]["exit_code"] == 0
+for call in trace["syscalls"]:
+    assert len(call["args"]) == 3 and isinstance(call["result"], int) and isinstance(call["duration_us"], int), call
+    for arg in call["args"]:
+        assert arg.startswith("0x") or (call["name"] == "openat" and arg.startswith('"/')), call
+P
+"${trace[@]}" record -o true.json -- /bin/true
+grep '"name": "openat"' true.json | grep -q 'ld.so.cache.*"stage": "loader"' && ok "the loader is told apart" || bad "the loader is told apart"
+
+# errors
+refused() { local what=$1 expected=$2; shift 2
+  "$@" >"$WORK/log" 2>&1 && bad "$what: accepted" || { grep -q "$expected" "$WORK/log" && ok "$what" || bad "$what: $(cat "$WORK/log")"; }; }
+refused "no such program" 'entrenar: nowhere: no such program in PATH' "${trace[@]}" record -o n.json -- nowhere
+refused "no program" 'expected a program' "${trace[@]}" record -o n.json --
+refused "not executable" 'Permission denied' "${trace[@]}" record -o n.json -- ./true.json
+[ -e n.json ] && bad "a failed record leaves a file" || ok "a failed record leaves no file"
+refused "no folder" 'No such file' "${trace[@]}" record -o no/n.json -- true
+refused "a format" 'expected v1 or v1-raw, found v2' "${trace[@]}" record --format v2 -- true
+echo '{"format": "other", "syscalls": []}' >other.json
+refused "another file" 'other.json: expected a trace' "${trace[@]}" summary other.json
+head -c 700 true.json >cut.json
+refused "a file cut off" 'cut.json: line' "${trace[@]}" summary cut.json
+"${trace[@]}" summary true.json >table && head -1 table | grep -q '% time     seconds  usecs/call     calls    errors syscall' && ok "the table" || bad "the table"
+[ "$(tail -1 table | awk '{ print $4 }')" = "$(grep -c '^    {"name": .*"args"' true.json)" ] && ok "its total" || bad "its total"
+finish
