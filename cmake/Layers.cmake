@@ -48,7 +48,7 @@ function(ent_libraries)
   target_link_libraries(entrenar_static PUBLIC ent_flags)
   foreach(dependency ${dependencies})
     string(MAKE_C_IDENTIFIER ${dependency} id)
-    if(TARGET ${id}_static)
+    if(TARGET ${id}_static AND NOT ENT_SANITIZE) # leaks of others are told by their library
       set(dependency ${id}_static)
     endif()
     target_link_libraries(entrenar_static PUBLIC ${dependency})

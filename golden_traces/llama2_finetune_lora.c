@@ -5,6 +5,7 @@
  * The text is made too: documents of four tokens, each token deciding the next but for some noise, from a few of the
  * vocabulary's words. A step is eight documents, packed into one unit. The adapter is left in ./llama2-lora-adapter.
  */
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,6 +282,9 @@ int main(int argc, char **argv)
         if (*end || *values[k] < 1 || *values[k] > 768)
             return usage();
     }
+    mallopt(M_TOP_PAD, 64 << 20); /* the heap grows in large steps, and stays */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     if (run(&o) != ENT_OK || fflush(stdout) != 0) {
         fprintf(stderr, "llama2_finetune_lora: %s\n", ent_message());
         return 1;

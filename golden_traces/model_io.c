@@ -1,5 +1,6 @@
 /* A small model saved to JSON, YAML, HDF5 and safetensors, loaded again and compared exactly. usage: model_io */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +106,7 @@ static ent_status run(void)
 
 int main(void)
 {
+    mallopt(M_TOP_PAD, 4 << 20); /* the heap grows once */
     ent_status st = run();
     for (int i = 0; i < N_FILES; i++)
         if (unlink(files[i]) != 0 && st == ENT_OK)

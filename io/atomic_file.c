@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
@@ -24,13 +25,18 @@ static void forget(ent_atomic_file *a)
     *a = (ent_atomic_file){0};
 }
 
+/* A temporary name is told from another's by the nanosecond: processes of several hosts may share a folder, so that a
+ * process id would not do. */
 static ent_status choose_names(ent_atomic_file *a, const char *path)
 {
     const char *name = ent_path_name(path);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const unsigned long long ns = (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec;
     *a = (ent_atomic_file){0};
     ent_status st = ent_strdup(&a->path, path);
     if (st == ENT_OK)
-        st = ent_format(&a->temporary, "%.*s.%s.tmp-%ld", (int)(name - path), path, name, (long)getpid());
+        st = ent_format(&a->temporary, "%.*s.%s.tmp-%016llx", (int)(name - path), path, name, ns);
     if (st != ENT_OK)
         forget(a);
     return st;
@@ -150,7 +156,7 @@ static bool is_next(const ent_atomic_part **parts, size_t *count, size_t *offset
 /* The file is the parts, and ends there. */
 static ent_status compare(int fd, const char *path, const ent_atomic_part *parts, size_t count)
 {
-    enum { PIECE = 1 << 18 };
+    enum { PIECE = 1 << 22 };
     size_t offset = 0, total = 0, at = 0;
     char *piece = NULL;
     ent_status st;

@@ -253,7 +253,7 @@ static ent_status make_file(image *out, const ent_model_file *m, const char *pat
     ent_status st;
     if (access < 0 || creation < 0 || H5Pset_obj_track_times(creation, 0) < 0 ||
         H5Pset_file_image_callbacks(access, &calls) < 0 ||
-        (file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access)) < 0)
+        (file = H5Fcreate(ENT_HDF5_NO_FILE, H5F_ACC_TRUNC, creation, access)) < 0)
         ENT_GO(ent_hdf5_fail(ENT_EIO, path, NULL, "cannot create"));
     ENT_GO(put_model(file, m, path));
 done:

@@ -271,13 +271,12 @@ done:
     return st;
 }
 
-/* HDF5 insists that there is no file by the name that an image is opened under. */
 static ent_status open_image(hid_t *out, char *image, size_t n, const char *path)
 {
-    static const char no_file[] = "/dev/null/image";
     const hid_t access = ent_hdf5_memory_access();
     ent_status st = ENT_OK;
-    if (access < 0 || H5Pset_file_image(access, image, n) < 0 || (*out = H5Fopen(no_file, H5F_ACC_RDONLY, access)) < 0)
+    if (access < 0 || H5Pset_file_image(access, image, n) < 0 ||
+        (*out = H5Fopen(ENT_HDF5_NO_FILE, H5F_ACC_RDONLY, access)) < 0)
         st = ent_hdf5_fail(ENT_EFORMAT, path, NULL, "cannot open as HDF5");
     if (access >= 0)
         H5Pclose(access);

@@ -38,7 +38,7 @@ static const char help_text[] =
     "either.\n"
     "          Numeric traces (entrenar-train --trace): bit for bit, or between kinds of CPU within a tolerance.\n"
     "  --strict   every call\n"
-    "assert    exits 1 if a rule of RULES.toml is broken (see golden_traces/renacer.toml)\n"
+    "assert    exits 1 if a rule of RULES.toml is broken (as in golden_traces/rules/)\n"
     "patterns  tells of habits that cost time, in the traces of one run, one a rank; --steps: how many it made\n";
 
 static int failed(void)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,6 +21,21 @@
 #include "io/text.h"
 
 static char folder[64];
+
+/* In place of the C library's: what is read back may be something else than what was written. */
+static enum { AS_IT_IS, ANOTHER_BYTE, CUT, LONGER } reads_back;
+
+ssize_t pread(int fd, void *data, size_t n, off_t offset)
+{
+    ssize_t got = syscall(SYS_pread64, fd, data, n, offset);
+    if (reads_back == ANOTHER_BYTE && got > 0)
+        ((char *)data)[got - 1] ^= 1;
+    if (reads_back == CUT && got > 0)
+        got--;
+    if (reads_back == LONGER && got >= 0 && (size_t)got < n)
+        ((char *)data)[got++] = 0;
+    return got;
+}
 
 static const char *in_folder(const char *name)
 {
@@ -135,6 +151,75 @@ static void a_full_disk_leaves_the_old_file(void **state)
     assert_int_equal(empty_folder(folder), 1);
 }
 
+/* More parts than are written at once, empty ones among them, more bytes than are read back at once. */
+static void many_parts_are_one_file(void **state)
+{
+    (void)state;
+    enum { N = 1 << 18, PARTS = 300 };
+    static char data[2 * N];
+    ent_atomic_part parts[PARTS + 2];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)(i * 7 + i / 256);
+    for (size_t total = N - 1; total <= 2 * N; total += total == N + 1 ? N - 1 : 1) { /* at the end of a piece */
+        size_t at = 0, n, count = 0;
+        char *text;
+        parts[count++] = (ent_atomic_part){NULL, 0};
+        for (size_t i = 0; i < PARTS; i++, count++) {
+            const size_t size = i % 3 == 2 ? 0 : i == PARTS - 2 ? total - at : i * 5 + 1;
+            parts[count] = (ent_atomic_part){data + at, size};
+            at += size;
+        }
+        assert_int_equal(at, total);
+        assert_int_equal(ent_atomic_write_parts(in_folder("f"), parts, count), ENT_OK);
+        assert_int_equal(ent_text_read_file(&text, &n, in_folder("f")), ENT_OK);
+        assert_int_equal(n, total);
+        assert_memory_equal(text, data, n);
+        free(text);
+    }
+    assert_int_equal(ent_atomic_write(in_folder("f"), NULL, 0), ENT_OK);
+    expect_contents(in_folder("f"), "");
+    assert_int_equal(empty_folder(folder), 1);
+}
+
+static void what_reads_back_otherwise_is_not_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(ent_atomic_write(in_folder("f"), "old", 3), ENT_OK);
+    for (reads_back = ANOTHER_BYTE; reads_back <= LONGER; reads_back++) {
+        const ent_atomic_part parts[] = {{"ne", 2}, {"w", 1}};
+        assert_int_equal(ent_atomic_write_parts(in_folder("f"), parts, 2), ENT_EIO);
+        assert_non_null(strstr(ent_message(), "/f: what was read back is not what was written"));
+        expect_contents(in_folder("f"), "old");
+    }
+    reads_back = AS_IT_IS;
+    assert_int_equal(empty_folder(folder), 1);
+}
+
+/* Files that don't tell their size: of the system, and pipes. */
+static void files_without_a_size_are_read(void **state)
+{
+    (void)state;
+    enum { N = 30000 };
+    static char data[N];
+    char path[32], *text;
+    size_t n;
+    int ends[2];
+    memset(data, 'x', N);
+    assert_int_equal(ent_text_read_file(&text, &n, "/proc/self/status"), ENT_OK);
+    assert_non_null(strstr(text, "VmRSS"));
+    assert_int_equal(strlen(text), n);
+    free(text);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], data, N), N);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    assert_int_equal(ent_text_read_file(&text, &n, path), ENT_OK);
+    close(ends[0]);
+    assert_int_equal(n, N);
+    assert_memory_equal(text, data, N);
+    free(text);
+}
+
 static ent_status refuse(const char *temporary, void *context)
 {
     expect_contents(temporary, "new");
@@ -206,6 +291,9 @@ int main(void)
         cmocka_unit_test(digest_of_a_file),
         cmocka_unit_test(a_file_is_replaced_and_nothing_else_is_left),
         cmocka_unit_test(a_full_disk_leaves_the_old_file),
+        cmocka_unit_test(many_parts_are_one_file),
+        cmocka_unit_test(what_reads_back_otherwise_is_not_kept),
+        cmocka_unit_test(files_without_a_size_are_read),
         cmocka_unit_test(begin_commit_and_discard),
         cmocka_unit_test(faults_name_the_file),
         cmocka_unit_test(folders_are_made),

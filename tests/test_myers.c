@@ -110,6 +110,15 @@ static void large_sequences_end_in_time(void **state)
     assert_int_equal(ent_myers_diff(removed, added, &exact, a, N, b, N, 50, 10000000), 0);
     assert_false(exact);
     assert_edit(&edits, removed, added, a, N, b, N);
+    size_t early = 0;
+    memcpy(b, a, N / 2 * sizeof *b); /* what is alike is found, although the rest takes too long */
+    b[N / 4] = (b[N / 4] + 1) % 50;
+    assert_int_equal(ent_myers_diff(removed, added, &exact, a, N, b, N, 50, 10000000), 0);
+    assert_false(exact);
+    assert_edit(&edits, removed, added, a, N, b, N);
+    for (size_t i = 0; i < N / 2 - 100; i++)
+        early += removed[i] + added[i];
+    assert_true(early <= 2);
     memcpy(b, a, N * sizeof *b); /* a few differences far apart */
     b[10] = (b[10] + 1) % 50;
     b[N / 2] = (b[N / 2] + 1) % 50;

@@ -140,6 +140,8 @@ static void allocations(void **state)
             if (line > 0)
                 writes(&t, 5, 1, "/dev/pts/0", 100);
             writes(&t, 5, 4, line < 8 ? "/log" : "/log2", 100); /* less often: the number is used again */
+            for (int k = 0; k < 2; k++)
+                with(moved(add(&t, 5, "pwrite64", "fd=6;buf=x;count=100;offset=0", 100), 100, NULL), 6, "/data.h5");
             if (line == cases[i].after)
                 add(&t, cases[i].pid, "munmap", "addr=0x7f000;length=4096", 0)->loader = cases[i].loader;
         }

@@ -231,15 +231,15 @@ static void large_files_are_read(void **state)
 {
     (void)state;
     ent_text text = {0};
-    for (int i = 0; i < 50000; i++)
+    for (int i = 0; i < 5000; i++)
         ent_text_printf(&text, "[[l]]\nk%d = %d\n[t%d]\n", i, i, i);
     ent_toml *root;
     assert_ok(ent_toml_parse(&root, text.data, text.n, "t"));
-    assert_int_equal(root->first->last->first->integer, 49999);
+    assert_int_equal(root->first->last->first->integer, 4999);
     ent_toml_free(root);
     ent_text_put(&text, "[t7]");
     assert_fails(ent_toml_parse(&root, text.data, text.n, "t"), ENT_EFORMAT,
-                 "t:150001: t7 stands here for the second time, first in line 24");
+                 "t:15001: t7 stands here for the second time, first in line 24");
     free(text.data);
 }
 

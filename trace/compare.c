@@ -239,7 +239,7 @@ static ent_status put_report(ent_text *report, bool *equal, side *sides, bool ex
     const ent_unified u = {sides[0].count, sides[1].count, sides[0].marks, sides[1].marks, put_call, sides};
     ENT_TRY(ent_unified_put(report, &u, MAX_LINES));
     if (!exact)
-        ent_text_put(report, "(too many differences to find the fewest)\n");
+        ent_text_put(report, "(too many to find the fewest)\n");
     ent_text_put(report, "different:");
     if (!same)
         ent_text_printf(report, " %zu call%s missing, %zu added", missing, plural(missing), added);

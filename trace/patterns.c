@@ -164,7 +164,10 @@ static void god_process(ent_text *out, const ent_trace *const *traces, size_t n)
         return;
     }
     snprintf(seen, sizeof seen, "%s did %.0f %% of %s of %zu %s; even shares are %.0f %%", name, 100 * most / total,
-             by_calls ? "the system calls" : "the CPU time", workers, n > 1 ? "ranks" : "processes",
+             by_calls ? "the system calls" : "the CPU time", workers,
+             n == 1                 ? "processes"
+             : traces[0]->rank >= 0 ? "ranks"
+                                    : "traces",
              100 / (double)workers);
     if (2 * most > total && most * (double)(workers - 1) > 2 * (total - most)) {
         ent_finding_add(&f);

@@ -13,7 +13,8 @@
  *                              the work, and more than twice what the others do on average: by CPU time, or by calls
  *                              where that isn't known
  *     Allocation in the        memory is asked for or given back in the steady state: by the process with the most
- *     Steady State             writes on one descriptor, from the second of these writes to the last
+ *     Steady State             writes on one descriptor, from the second of these writes to the last (but
+ *                              not writes at a place, pwrite: they are no log)
  *     Small Writes             16 or more writes of less than 64 bytes on one descriptor
  *     Random Numbers from the  a process asks more than once, by getrandom or by reading /dev/urandom or /dev/random
  *     Kernel                   (once is the C library's)

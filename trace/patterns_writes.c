@@ -42,16 +42,27 @@ static size_t count_memory(const ent_trace *trace, int pid, size_t first, size_t
     return count;
 }
 
-static void steady_state(ent_finding *f, ent_text *seen, const ent_uses *uses)
+/* The stream with the most writes, one after the other: what is written at a place (pwrite) is no line of a log. */
+static size_t find_log(size_t *begin_of, const ent_trace *trace, const ent_uses *uses)
 {
-    size_t best = 0, writes = 0;
+    size_t most = 0;
     for (size_t begin = 0, end; begin < uses->count; begin = end) {
+        size_t writes = 0;
         end = ent_uses_end(uses, begin);
-        if (end - begin > writes) {
-            best = begin;
-            writes = end - begin;
+        for (size_t i = begin; i < end; i++)
+            writes += strncmp(trace->calls[uses->items[i].call].name, "pwrite", 6) != 0;
+        if (writes == end - begin && writes > most) {
+            *begin_of = begin;
+            most = writes;
         }
     }
+    return most;
+}
+
+static void steady_state(ent_finding *f, ent_text *seen, const ent_uses *uses)
+{
+    size_t best = 0;
+    const size_t writes = find_log(&best, f->trace, uses);
     if (seen->n)
         ent_text_put(seen, "; ");
     if (writes < STEADY_WRITES) {
