@@ -30,58 +30,83 @@ static ent_status find_writes(ent_uses *uses, const ent_normaliser *n)
     return ENT_OK;
 }
 
-/* Memory calls of a process between two calls of its trace. */
-static size_t count_memory(const ent_trace *trace, int pid, size_t first, size_t last)
+/* Memory calls of a process between two calls of its trace; appends how many of which, and where the first was asked.
+ */
+static size_t count_memory(ent_text *out, const ent_trace *trace, int pid, size_t first, size_t last)
 {
-    size_t count = 0;
+    static const char *const names[] = {"mmap", "munmap", "mremap", "brk", "madvise"};
+    enum { NAMES = sizeof names / sizeof *names };
+    size_t count = 0, of[NAMES] = {0};
+    const ent_trace_call *place = NULL;
     for (size_t i = first; i < last; i++) {
         const ent_trace_call *call = &trace->calls[i];
         const ent_syscall *s = ent_syscall_of_name(call->name);
-        count += s && (s->traits & ENT_CALL_MEMORY) && call->pid == pid && !call->loader;
+        if (s == NULL || !(s->traits & ENT_CALL_MEMORY) || call->pid != pid || call->loader)
+            continue;
+        for (size_t k = 0; k < NAMES; k++)
+            of[k] += strcmp(names[k], call->name) == 0;
+        if (place == NULL && call->file)
+            place = call;
+        count++;
     }
+    for (size_t k = 0, some = 0; k < NAMES; k++)
+        if (of[k])
+            ent_text_printf(out, "%s%zu %s", some++ ? ", " : "", of[k], names[k]);
+    if (place)
+        ent_text_printf(out, "; first at %s:%d", place->file, place->line);
     return count;
 }
 
-/* The stream with the most writes, one after the other: what is written at a place (pwrite) is no line of a log. */
-static size_t find_log(size_t *begin_of, const ent_trace *trace, const ent_uses *uses)
+/* The stream with the most writes, of those that go on for long: at least for half the calls that any does, as a file
+ * that is written at once doesn't. *writes is 0 if none has enough. */
+static const ent_use *find_log(size_t *writes, const ent_uses *uses)
 {
-    size_t most = 0;
-    for (size_t begin = 0, end; begin < uses->count; begin = end) {
-        size_t writes = 0;
-        end = ent_uses_end(uses, begin);
-        for (size_t i = begin; i < end; i++)
-            writes += strncmp(trace->calls[uses->items[i].call].name, "pwrite", 6) != 0;
-        if (writes == end - begin && writes > most) {
-            *begin_of = begin;
-            most = writes;
+    const ent_use *log = NULL;
+    size_t longest = 0;
+    *writes = 0;
+    for (int choosing = 0; choosing < 2; choosing++) {
+        for (size_t begin = 0, end; begin < uses->count; begin = end) {
+            end = ent_uses_end(uses, begin);
+            if (end - begin < STEADY_WRITES)
+                continue;
+            const size_t stretch = uses->items[end - 1].call - uses->items[begin + 1].call;
+            if (!choosing) {
+                longest = stretch > longest ? stretch : longest;
+            } else if (2 * stretch >= longest && end - begin > *writes) {
+                log = &uses->items[begin];
+                *writes = end - begin;
+            }
         }
     }
-    return most;
+    return log;
 }
 
 static void steady_state(ent_finding *f, ent_text *seen, const ent_uses *uses)
 {
-    size_t best = 0;
-    const size_t writes = find_log(&best, f->trace, uses);
+    size_t writes;
+    const ent_use *use = find_log(&writes, uses);
     if (seen->n)
         ent_text_put(seen, "; ");
-    if (writes < STEADY_WRITES) {
+    if (use == NULL) {
         ent_finding_put_trace(seen, f);
         ent_text_printf(seen, "no descriptor has %d writes to take for the steady state", STEADY_WRITES);
         return;
     }
-    const ent_use *use = &uses->items[best];
-    const size_t calls = count_memory(f->trace, use->pid, use[1].call, use[writes - 1].call);
+    ent_text which = {0};
+    const size_t calls = count_memory(&which, f->trace, use->pid, use[1].call, use[writes - 1].call);
     ent_text *to = calls ? f->out : seen;
     if (calls) {
         ent_finding_add(f);
-        ent_text_printf(to, "%zu memory calls in the ", calls);
+        ent_text_printf(to, "%zu memory call%s (%s) in the ", calls, calls == 1 ? "" : "s",
+                        which.data ? which.data : "");
     } else {
         ent_finding_put_trace(seen, f);
     }
     ent_text_printf(to, "steady state: from write 2 to %zu on ", writes);
     ent_use_put(to, use);
-    ent_text_printf(to, " by process %d, the most on one descriptor%s", use->pid, calls ? "\n" : "");
+    ent_text_printf(to, " by process %d, the longest log%s", use->pid, calls ? "\n" : "");
+    to->failed |= which.failed;
+    free(which.data);
 }
 
 static void small_writes(ent_finding *f, const ent_uses *uses)
