@@ -1,4 +1,5 @@
-/* Model files as trees: JSON and YAML, read. JSON's tree becomes one as YAML has, which keeps the digits of numbers. */
+/* Model files as trees: JSON and YAML, read. JSON's tree becomes one as YAML has, which keeps the digits of numbers.
+ * A key that stands twice is refused by the parsers of both. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +90,6 @@ static ent_status members(const ent_yaml **values, const char *const *keys, size
             k++;
         if (k == n)
             return ent_fail(ENT_EFORMAT, "%s: %s%s%.60s: is not expected there", path, place, point, item->key);
-        if (values[k])
-            return ent_fail(ENT_EFORMAT, "%s: %s%s%s: expected once, found twice", path, place, point, keys[k]);
         values[k] = item;
     }
     for (size_t k = 0; k < n; k++)
@@ -219,9 +218,6 @@ static int by_key(const void *a, const void *b)
 /* The data of each parameter, from members sorted by key; `used` is false for all of them. */
 static ent_status find_data(ent_model_file *m, const ent_yaml **sorted, bool *used, size_t n, const char *path)
 {
-    for (size_t i = 1; i < n; i++)
-        if (by_key(&sorted[i - 1], &sorted[i]) == 0)
-            return ent_fail(ENT_EFORMAT, "%s: data.%.255s: expected once, found twice", path, sorted[i]->key);
     for (size_t i = 0; i < m->n_params; i++) {
         ent_model_file_param *p = ent_model_file_param_at(m, i);
         const ent_yaml key = {.key = (char *)p->name}, *wanted = &key;

@@ -86,8 +86,7 @@ ent_status ent_text_read_file(char **out, size_t *n, const char *path)
     ENT_GO(ent_grow(&data, &capacity, told ? told + 2 : UNKNOWN, 1, path));
     for (;;) { /* the size is a hint: what counts is where reading ends */
         ENT_GO(ent_grow(&data, &capacity, size + 2, 1, path));
-        const size_t asked = capacity - size - 1;
-        const ssize_t got = read(fd, data + size, asked);
+        const ssize_t got = read(fd, data + size, capacity - size - 1);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
@@ -95,7 +94,7 @@ ent_status ent_text_read_file(char **out, size_t *n, const char *path)
             goto done;
         }
         size += (size_t)got;
-        if (got == 0 || (size == told && (size_t)got < asked)) /* as told, and there was no more */
+        if (got == 0 || size == told) /* more than `told` was asked for: there is no more */
             break;
     }
     data[size] = 0;

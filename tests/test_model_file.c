@@ -76,6 +76,7 @@ static const ent_model_file_entry odd_custom[] = {
     {"a \"quoted\" \\ key: #\n",
      ENT_MODEL_FILE_TEXT,
      {.text = "tab\t, \"quotes\", \xc3\xa9, \xf0\x9f\x98\x80, \x01 and \x7f\n"}},
+    {"digits", ENT_MODEL_FILE_TEXT, {.text = "one \" 1, two 2"}},
     {"true", ENT_MODEL_FILE_TEXT, {.text = "true"}},
     {"1", ENT_MODEL_FILE_TEXT, {.text = "1"}},
     {"null", ENT_MODEL_FILE_TEXT, {.text = "1.5"}},
@@ -162,6 +163,40 @@ static void formats_hold_the_same(void **state)
         assert_files_equal(path, in_folder(folder, to));
         ent_model_file_free(m);
     }
+}
+
+static void assert_text(const char *path, const char *expected)
+{
+    size_t n;
+    char *text = get_file(&n, path);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void text_is_as_described(void **state)
+{
+    (void)state;
+    static const float data[] = {1, -0.0f, 1e-5f, 1e10f, 1 / 3.f, 16777216};
+    static const ent_model_file_param params[] = {{"w", 2, {2, 3}, true, data}};
+    static const ent_model_file_entry custom[] = {{"input_dim", ENT_MODEL_FILE_INTEGER, {.integer = 4}},
+                                                  {"rate", ENT_MODEL_FILE_FLOATING, {.floating = 1}},
+                                                  {"tied", ENT_MODEL_FILE_BOOL, {.boolean = false}},
+                                                  {"activation", ENT_MODEL_FILE_TEXT, {.text = "relu"}}};
+    static const ent_model_file model = {"mlp", "", "1.0", custom, 4, params, 1};
+    const char *folder = scratch("model_file");
+    assert_ok(ent_model_save(in_folder(folder, "m.json"), &model));
+    assert_text(in_folder(folder, "m.json"),
+                "{\n  \"metadata\": {\n    \"name\": \"mlp\",\n    \"architecture\": \"\",\n    \"version\": \"1.0\",\n"
+                "    \"custom\": {\n      \"input_dim\": 4,\n      \"rate\": 1.0,\n      \"tied\": false,\n"
+                "      \"activation\": \"relu\"\n    }\n  },\n  \"parameters\": [\n"
+                "    {\"name\": \"w\", \"shape\": [2, 3], \"dtype\": \"f32\", \"requires_grad\": true}\n  ],\n"
+                "  \"data\": {\n    \"w\": [1.0, -0.0, 1.0e-05, 1.0e+10, 0.33333334, 16777216.0]\n  }\n}\n");
+    assert_ok(ent_model_save(in_folder(folder, "m.yaml"), &model));
+    assert_text(in_folder(folder, "m.yaml"),
+                "metadata:\n  name: mlp\n  architecture: \"\"\n  version: \"1.0\"\n  custom:\n    input_dim: 4\n"
+                "    rate: 1.0\n    tied: false\n    activation: relu\nparameters:\n  - name: w\n    shape: [2, 3]\n"
+                "    dtype: f32\n    requires_grad: true\n"
+                "data:\n  w: [1.0, -0.0, 1.0e-05, 1.0e+10, 0.33333334, 16777216.0]\n");
 }
 
 static void run(const char *format, const char *folder)
@@ -276,11 +311,11 @@ static void files_of_others_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_model_reads_back),       cmocka_unit_test(a_model_of_nothing_reads_back),
-        cmocka_unit_test(odd_models_read_back),     cmocka_unit_test(large_parameters_read_back),
-        cmocka_unit_test(formats_hold_the_same),    cmocka_unit_test(python_reads_the_same),
-        cmocka_unit_test(h5dump_reads_the_same),    cmocka_unit_test(the_locale_does_not_matter),
-        cmocka_unit_test(files_of_others_are_read),
+        cmocka_unit_test(a_model_reads_back),         cmocka_unit_test(a_model_of_nothing_reads_back),
+        cmocka_unit_test(odd_models_read_back),       cmocka_unit_test(large_parameters_read_back),
+        cmocka_unit_test(formats_hold_the_same),      cmocka_unit_test(text_is_as_described),
+        cmocka_unit_test(python_reads_the_same),      cmocka_unit_test(h5dump_reads_the_same),
+        cmocka_unit_test(the_locale_does_not_matter), cmocka_unit_test(files_of_others_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 /* Model files that are refused: models that can't be saved, files that say something else, damage. */
-#include <hdf5.h>
 #include <math.h>
 
 #include "io/safetensors.h"
@@ -197,114 +196,6 @@ static void keys_stand_once(void **state)
     }
 }
 
-/* Opens the mlp's file, or a copy of it, for changes. */
-static hid_t open_saved(void)
-{
-    static char *saved; /* syncing a file takes long */
-    static size_t n;
-    if (saved == NULL) {
-        assert_ok(ent_model_save(in_folder(folder, "m.h5"), &mlp));
-        saved = get_file(&n, in_folder(folder, "m.h5"));
-    }
-    put_file(in_folder(folder, "m.h5"), saved, n);
-    const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110);
-    const hid_t file = H5Fopen(in_folder(folder, "m.h5"), H5F_ACC_RDWR, list);
-    H5Pclose(list);
-    assert_true(file >= 0);
-    return file;
-}
-
-static void assert_refused_hdf5(hid_t file, const char *message)
-{
-    ent_model_file *m;
-    assert_true(H5Fclose(file) >= 0);
-    assert_fails(ent_model_load(&m, in_folder(folder, "m.h5")), ENT_EFORMAT, message);
-    assert_null(m);
-    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0); /* no handle is left open */
-}
-
-static void put_attribute(hid_t file, const char *object, const char *name, hid_t type, size_t n)
-{
-    const char zeros[64] = {0};
-    const hsize_t size = n;
-    const hid_t space = n == 1 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &size, NULL);
-    if (H5Aexists_by_name(file, object, name, H5P_DEFAULT) > 0)
-        H5Adelete_by_name(file, object, name, H5P_DEFAULT);
-    const hid_t a = H5Acreate_by_name(file, object, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(a >= 0);
-    H5Awrite(a, type, zeros);
-    H5Aclose(a);
-    H5Sclose(space);
-}
-
-/* A dataset under /parameters in place of layer2.bias. */
-static void put_dataset(hid_t file, hid_t type, int n_dims, bool checked)
-{
-    const hsize_t dims[5] = {1, 1, 1, 1, 1};
-    const hid_t space = H5Screate_simple(n_dims, dims, NULL), list = H5Pcreate(H5P_DATASET_CREATE);
-    const float zeros[2] = {0};
-    H5Pset_chunk(list, n_dims, dims);
-    if (checked)
-        H5Pset_fletcher32(list);
-    H5Ldelete(file, "/parameters/layer2.bias", H5P_DEFAULT);
-    const hid_t d = H5Dcreate2(file, "/parameters/layer2.bias", type, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros);
-    H5Dclose(d);
-    H5Pclose(list);
-    H5Sclose(space);
-}
-
-static void hdf5_files_that_say_something_else(void **state)
-{
-    (void)state;
-    hid_t f = open_saved();
-    H5Adelete(f, "version");
-    assert_refused_hdf5(f, "m.h5: /: expected 3 attributes, found 2");
-    H5Arename(f = open_saved(), "version", "Version");
-    assert_refused_hdf5(f, "m.h5: version: the attribute is missing");
-    put_attribute(f = open_saved(), "/", "extra", H5T_STD_I64LE, 1);
-    assert_refused_hdf5(f, "m.h5: /: expected 3 attributes, found 4");
-    put_attribute(f = open_saved(), "/", "name", H5T_STD_I64LE, 1);
-    assert_refused_hdf5(f, "m.h5: name: expected a text of a fixed length");
-    hid_t variable = H5Tcopy(H5T_C_S1);
-    H5Tset_size(variable, H5T_VARIABLE);
-    put_attribute(f = open_saved(), "/", "name", variable, 1);
-    H5Tclose(variable);
-    assert_refused_hdf5(f, "m.h5: name: expected a text of a fixed length");
-    variable = H5Tcopy(H5T_C_S1);
-    H5Tset_size(variable, H5T_VARIABLE);
-    put_attribute(f = open_saved(), "/custom", "activation", variable, 1);
-    H5Tclose(variable);
-    assert_refused_hdf5(f, "m.h5: activation: expected a text of a fixed length");
-    put_attribute(f = open_saved(), "/custom", "x", H5T_STD_I32LE, 1);
-    assert_refused_hdf5(f, "m.h5: x: expected a text, a 64-bit integer, a 64-bit float or a bool");
-    put_attribute(f = open_saved(), "/custom", "x", H5T_STD_I64LE, 2);
-    assert_refused_hdf5(f, "m.h5: x: expected one value");
-    H5Gclose(H5Gcreate2(f = open_saved(), "more", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    assert_refused_hdf5(f, "m.h5: expected nothing but /custom and /parameters, found 1 more");
-    H5Ldelete(f = open_saved(), "custom", H5P_DEFAULT);
-    assert_refused_hdf5(f, "m.h5: /custom: is missing");
-    H5Gclose(H5Gcreate2(f = open_saved(), "parameters/group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    assert_refused_hdf5(f, "m.h5: /parameters/group: expected a dataset");
-    H5Lcreate_external("/etc/passwd", "x", f = open_saved(), "parameters/far", H5P_DEFAULT, H5P_DEFAULT);
-    assert_refused_hdf5(f, "m.h5: /parameters/far: is a link to something else");
-    put_dataset(f = open_saved(), H5T_IEEE_F32LE, 1, true);
-    assert_refused_hdf5(f, "m.h5: /parameters/layer2.bias: expected 1 attributes, found 0");
-    put_dataset(f = open_saved(), H5T_IEEE_F64LE, 1, true);
-    assert_refused_hdf5(f, "m.h5: /parameters/layer2.bias: expected 32-bit floats");
-    put_dataset(f = open_saved(), H5T_IEEE_F32LE, 5, true);
-    assert_refused_hdf5(f, "m.h5: /parameters/layer2.bias: expected 1 to 4 dimensions, found 5");
-    put_dataset(f = open_saved(), H5T_IEEE_F32LE, 1, false);
-    assert_refused_hdf5(f, "m.h5: /parameters/layer2.bias: expected chunks with Fletcher32");
-    put_attribute(f = open_saved(), "/parameters/layer2.bias", "requires_grad", H5T_STD_I8LE, 1);
-    assert_refused_hdf5(f, "m.h5: /parameters/layer2.bias: expected an enumeration of FALSE and TRUE");
-    H5Ldelete(f = open_saved(), "custom", H5P_DEFAULT); /* a group that keeps no order */
-    H5Gclose(H5Gcreate2(f, "custom", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    put_attribute(f, "/custom", "x", H5T_STD_I64LE, 1);
-    assert_refused_hdf5(f, "m.h5: /custom: expected a group that keeps the order of creation");
-}
-
 static void safetensors_that_say_something_else(void **state)
 {
     (void)state;
@@ -423,15 +314,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, make_folder)
     const struct CMUnitTest tests[] = {
-        TEST(models_that_are_none),
-        TEST(json_holds_finite_numbers),
-        TEST(endings_name_the_format),
-        TEST(trees_that_say_something_else),
-        TEST(keys_stand_once),
-        TEST(hdf5_files_that_say_something_else),
-        TEST(safetensors_that_say_something_else),
-        TEST(damage_is_found_or_harmless),
-        TEST(limits_are_reached),
+        TEST(models_that_are_none),          TEST(json_holds_finite_numbers), TEST(endings_name_the_format),
+        TEST(trees_that_say_something_else), TEST(keys_stand_once),           TEST(safetensors_that_say_something_else),
+        TEST(damage_is_found_or_harmless),   TEST(limits_are_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

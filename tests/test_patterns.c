@@ -161,6 +161,18 @@ static void allocations(void **state)
     }
 }
 
+static void two_writes_are_no_log(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        ent_trace t;
+        new_trace(&t, "t");
+        for (int k = 0; k < n; k++)
+            writes(&t, 5, 1, "/dev/pts/0", 100);
+        check(&t, true, "Allocation in the Steady State: none; no descriptor has 3 writes");
+    }
+}
+
 static void small_writes(void **state)
 {
     (void)state;
@@ -303,6 +315,7 @@ int main(void)
         cmocka_unit_test(tight_loops),
         cmocka_unit_test(god_processes),
         cmocka_unit_test(allocations),
+        cmocka_unit_test(two_writes_are_no_log),
         cmocka_unit_test(small_writes),
         cmocka_unit_test(random_numbers),
         cmocka_unit_test(files_opened_again),

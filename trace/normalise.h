@@ -23,9 +23,8 @@
  *   NAME.so and NAME.so.NUMBER;
  * - if one of the traces has a rank of MPI, also what MPI does by itself: sockets, pipes, eventfds and descriptors that
  *   aren't known; what is in /dev/shm, /dev/infiniband, /etc, /usr, /lib, /lib64, /proc, /run, /sys; the folders /,
- * /dev, /tmp and /var/tmp themselves; and every path with a component that begins with "ompi.", "pmix",
- * "openmpi-sessions",
- *   ".openmpi" or ".pmix".
+ *   /dev, /tmp and /var/tmp themselves; and every path with a component that begins with "ompi.", "pmix",
+ *   "openmpi-sessions", ".openmpi" or ".pmix".
  * Calls on stdin, stdout and stderr are always among them.
  */
 #ifndef ENT_TRACE_NORMALISE_H
