@@ -7,6 +7,7 @@ pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)
+pkg_check_modules(DW REQUIRED IMPORTED_TARGET libdw)
 
 # OpenBLAS: as a static archive, because loading it dynamically costs a program its start. The OpenMP build, used with one
 # thread: our threads are our own, over fixed tiles. Debian's serial build takes no lock around its buffers, so two

@@ -111,18 +111,9 @@ static ent_status train(ent_trainer *trainer, const ent_params *params, const op
 
 static ent_status save(const ent_params *params, const ent_lora_config *lora)
 {
-    ent_st_tensor *tensors = calloc(params->count, sizeof *tensors);
-    size_t n = 0;
-    if (tensors == NULL)
-        return ent_fail(ENT_ENOMEM, "out of memory: the adapter");
-    for (size_t i = 0; i < params->count; i++) {
-        const ent_tensor *t = &params->items[i]->tensor;
-        if (!params->items[i]->trainable)
-            continue;
-        tensors[n] = (ent_st_tensor){.name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data};
-        memcpy(tensors[n].shape, t->shape, t->n_dims * sizeof *t->shape);
-        tensors[n++].bytes = ent_tensor_count(t) * sizeof(float);
-    }
+    ent_st_tensor *tensors;
+    size_t n;
+    ENT_TRY(ent_trainable_tensors(&tensors, &n, params));
     unlink("llama2-lora-adapter/adapter_config.json"); /* what a former run has left */
     unlink("llama2-lora-adapter/adapter_model.safetensors");
     rmdir(folder);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "src/base/mem.h"
+
 static const char adapter_prefix[] = "base_model.model.";
 
 static bool is_adapter(const char *name)
@@ -58,4 +60,23 @@ ent_status ent_adapter_bind(ent_params *params, const ent_safetensors *files, co
 {
     ENT_TRY(bind_all(params, files, true, false));
     return check(params, true, folder);
+}
+
+ent_status ent_trainable_tensors(ent_st_tensor **tensors, size_t *count, const ent_params *params)
+{
+    *count = 0;
+    ENT_TRY(ent_calloc(tensors, params->count, sizeof **tensors, "the trained parameters"));
+    for (size_t i = 0; i < params->count; i++) {
+        const ent_tensor *t = &params->items[i]->tensor;
+        if (!params->items[i]->trainable)
+            continue;
+        ent_st_tensor *s = &(*tensors)[(*count)++];
+        *s = (ent_st_tensor){.name = t->name,
+                             .dtype = t->dtype,
+                             .n_dims = t->n_dims,
+                             .data = t->data,
+                             .bytes = ent_tensor_count(t) * sizeof(ent_real)};
+        memcpy(s->shape, t->shape, sizeof s->shape);
+    }
+    return ENT_OK;
 }

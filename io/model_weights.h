@@ -1,4 +1,5 @@
-/* Gives a decoder the weights of a Hugging Face model folder, used in place from the mapped files. */
+/* Gives a decoder the weights of a Hugging Face model folder, used in place from the mapped files; and lists those that
+ * were trained, to be written. */
 #ifndef ENT_IO_MODEL_WEIGHTS_H
 #define ENT_IO_MODEL_WEIGHTS_H
 
@@ -12,5 +13,9 @@ ent_status ent_model_bind(ent_params *params, const ent_safetensors *files, bool
 
 /* The same for a PEFT adapter's tensors and the parameters named "base_model.model.…". */
 ent_status ent_adapter_bind(ent_params *params, const ent_safetensors *files, const char *folder);
+
+/* The way back: *tensors (caller frees; names and data are those of `params`) = the *count trainable parameters, as
+ * ent_safetensors_write and ent_peft_write take them. */
+ent_status ent_trainable_tensors(ent_st_tensor **tensors, size_t *count, const ent_params *params);
 
 #endif

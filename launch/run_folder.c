@@ -10,6 +10,7 @@
 
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
+#include "io/model_weights.h"
 #include "io/peft.h"
 #include "io/text.h"
 #include "src/base/mem.h"
@@ -246,24 +247,11 @@ static ent_status copy_model_files(const ent_run *run, const char *folder)
 ent_status ent_run_folder_save(const ent_run *run, const char *name)
 {
     ent_status st;
-    const ent_params *p = ent_decoder_params(run->model.decoder);
     char *folder = NULL, *file = NULL;
     ent_st_tensor *tensors = NULL;
-    size_t count = 0;
+    size_t count;
     ENT_GO(join(&folder, run, name));
-    ENT_GO(ent_calloc(&tensors, p->count, sizeof *tensors, "an adapter"));
-    for (size_t i = 0; i < p->count; i++) {
-        const ent_tensor *t = &p->items[i]->tensor;
-        if (!p->items[i]->trainable)
-            continue;
-        ent_st_tensor *s = &tensors[count++];
-        *s = (ent_st_tensor){.name = t->name,
-                             .dtype = t->dtype,
-                             .n_dims = t->n_dims,
-                             .data = t->data,
-                             .bytes = ent_tensor_count(t) * sizeof(ent_real)};
-        memcpy(s->shape, t->shape, sizeof s->shape);
-    }
+    ENT_GO(ent_trainable_tensors(&tensors, &count, ent_decoder_params(run->model.decoder)));
     if (run->model.lora.r) {
         ENT_GO(ent_peft_write(folder, &run->model.lora, run->config->model.path, tensors, count));
     } else {

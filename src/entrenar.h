@@ -37,6 +37,7 @@ extern "C" {
 #include "src/train/trainer.h" /* units, step, evaluation */
 
 #include "io/safetensors.h"
+#include "io/model_weights.h" /* parameters from files, and back */
 #include "io/peft.h"       /* adapters */
 #include "io/model_file.h" /* stand-alone models */
 #include "io/numeric_trace.h"

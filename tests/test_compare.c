@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "trace/compare.h"
-#include "trace_helpers.h"
+#include "tests/trace_helpers.h"
 
 static const char hash_a[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 static const char hash_b[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -89,7 +89,7 @@ static void in_thread(ent_trace *t, const run *r)
 /* The run of a program that reads a model, and writes a file under a temporary name. */
 static void record(ent_trace *t, const char *label, const run *r)
 {
-    new_trace(t, label);
+    *t = new_trace(label);
     t->cwd = r->cwd;
     t->rank = r->rank;
     t->exit_code = r->exit_code;
@@ -294,8 +294,8 @@ static void only_the_first_execve_is_passed_over(void **state)
 {
     (void)state;
     ent_trace golden, fresh;
-    new_trace(&golden, "golden");
-    new_trace(&fresh, "fresh");
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
     add(&golden, 5, "execve", "pathname=/a;argv=[\"a\"];envp=NULL", 0);
     add(&fresh, 5, "execve", "pathname=/b;argv=[\"b\"];envp=NULL", 0);
     free(compared(&golden, &fresh, true, true));
@@ -312,8 +312,8 @@ static void a_call_that_changes_its_thread_is_seen(void **state)
 {
     (void)state;
     ent_trace golden, fresh;
-    new_trace(&golden, "golden");
-    new_trace(&fresh, "fresh");
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
     for (int k = 0; k < 3; k++) {
         closes(&golden, k < 2 ? 5 : 6, kept(&golden, "/%d", k), 3);
         closes(&fresh, k < 1 ? 5 : 6, kept(&fresh, "/%d", k), 3);
@@ -322,7 +322,7 @@ static void a_call_that_changes_its_thread_is_seen(void **state)
     assert_has(report, "different: 1 call missing, 1 added\n");
     free(report);
     ent_trace_clear(&fresh);
-    new_trace(&fresh, "fresh");
+    fresh = new_trace("fresh");
     closes(&fresh, 5, "/0", 3);
     closes(&fresh, 5, "/1", 3);
     report = compared(&golden, &fresh, false, false); /* what parts threads is no call */
@@ -338,7 +338,7 @@ static void threads_may_run_in_any_order(void **state)
     (void)state;
     ent_trace traces[2];
     for (int k = 0; k < 2; k++) {
-        new_trace(&traces[k], "t");
+        traces[k] = new_trace("t");
         add(&traces[k], 5, "clone3", "cl_args=0x7f000;size=88", 6);
         add(&traces[k], 5, "clone3", "cl_args=0x7f000;size=88", 7);
         for (int turn = 0; turn < 4; turn++) {
@@ -356,8 +356,8 @@ static void the_loader_is_passed_over(void **state)
 {
     (void)state;
     ent_trace golden, fresh;
-    new_trace(&golden, "golden");
-    new_trace(&fresh, "fresh");
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
     closes(&fresh, 5, "/opt/preload", 3);
     free(compared(&golden, &fresh, false, false));
     fresh.calls[0].loader = true;
@@ -372,8 +372,8 @@ static void long_reports_are_cut(void **state)
     (void)state;
     ent_trace golden, fresh;
     size_t lines = 0;
-    new_trace(&golden, "golden");
-    new_trace(&fresh, "fresh");
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
     for (int k = 0; k < 150; k++) {
         closes(&golden, 5, kept(&golden, "/a\n%d", k), 3);
         closes(&fresh, 5, kept(&fresh, "/b\n%d%0900d", k, k), 3);
@@ -394,8 +394,8 @@ static void hunks_say_where_they_are(void **state)
 {
     (void)state;
     ent_trace golden, fresh;
-    new_trace(&golden, "golden");
-    new_trace(&fresh, "fresh");
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
     for (int k = 1; k <= 40; k++) {
         closes(&golden, 5, kept(&golden, "/%d", k), 3);
         if (k != 10 && k != 17 && k != 25)

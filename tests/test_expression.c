@@ -1,12 +1,12 @@
 /* Expressions over a trace: values, precedence, the values that are shown, and every fault with its column. */
-#include "tests/small_trace.h"
+#include "tests/trace_helpers.h"
 
 #include "trace/expression.h"
 
 /* 17 writes of 10 bytes, 3 reads of 4096, 1 failed open; 2 threads, 1 process. */
 static ent_trace sample(void)
 {
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     for (int i = 0; i < 17; i++)
         add_call(&t, "write", 1, 1, 10)->size = 10;
     for (int i = 0; i < 3; i++)
@@ -218,7 +218,7 @@ static void unknown_values_are_faults(void **state)
         {"0 * processes < 3", "column 5: the trace doesn't say what processes is"},
         {"1 < 2 and time_ms('brk') < 3", "column 11: the trace doesn't say what time_ms('brk') is"},
     };
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     t.raw = true;
     add_call(&t, "brk", 0, 0, 4096)->duration_ns = -1;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

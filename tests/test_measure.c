@@ -1,5 +1,5 @@
 /* Numbers about traces: sums, memory by process, runs of calls, shares of work, and what isn't known. */
-#include "tests/small_trace.h"
+#include "tests/trace_helpers.h"
 
 #include "trace/measure.h"
 
@@ -21,7 +21,7 @@ static int64_t allocated(const ent_trace *trace)
 static void sums_are_of_what_moved(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     add_call(&t, "read", 1, 1, 100)->size = 100;
     add_call(&t, "read", 1, 1, -11)->error = "EAGAIN";
     add_call(&t, "write", 1, 2, 7); /* no size: as in v1-raw, by the result */
@@ -71,7 +71,7 @@ static void sums_are_of_what_moved(void **state)
 static void unknown_is_not_zero(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     ent_measure m = measure(&t);
     assert_int_equal(m.calls, 0);
     assert_int_equal(m.wall_us, ENT_UNKNOWN);
@@ -122,7 +122,7 @@ static ent_trace_call *add_mmap(ent_trace *t, int64_t result, const char *length
 static void memory_is_what_was_asked_for(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     add_mmap(&t, 0x7f0000000000, "4096", "MAP_PRIVATE|MAP_ANONYMOUS");
     add_mmap(&t, 0x7f0000001000, "100", "MAP_ANONYMOUS|MAP_SHARED");
     assert_int_equal(allocated(&t), 4196);
@@ -154,7 +154,7 @@ static void add_brk(ent_trace *t, int pid, const char *address, int64_t result)
 static void heaps_belong_to_processes(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     add_brk(&t, 1, "NULL", 0x10000);
     add_brk(&t, 9, "NULL", 0x90000);
     add_brk(&t, 1, "0x11000", 0x11000);
@@ -196,7 +196,7 @@ static ent_call_run longest(const ent_trace *t, const char *programs)
 static void runs_are_of_threads(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     assert_int_equal(longest(&t, NULL).length, 0);
     for (int i = 0; i < 4; i++) { /* two threads by turns */
         add_call(&t, "read", 1, 11, 0);
@@ -220,7 +220,7 @@ static void runs_are_of_threads(void **state)
 static void shares_are_of_work(void **state)
 {
     (void)state;
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     assert_null(ent_measure_busiest(&t, NULL).process);
     add_process(&t, (ent_trace_process){.pid = 1, .program = "one", .calls = 90, .cpu_us = 100});
     add_process(&t, (ent_trace_process){.pid = 2, .program = "bin/two", .calls = 10, .cpu_us = 300});

@@ -7,7 +7,7 @@
 
 #include "trace/compare.h"
 #include "trace/normalise.h"
-#include "trace_helpers.h"
+#include "tests/trace_helpers.h"
 
 static const char hash_a[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 static const char hash_b[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -75,7 +75,7 @@ static void lines_have_what_stays(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         t.cwd = "/w/d";
         ent_trace_call *call = moved(add(&t, 77, cases[i].name, cases[i].args, cases[i].result), -1, cases[i].hash);
         call->error = cases[i].error;
@@ -90,7 +90,7 @@ static void compared_lines_have_the_whole_hash_only(void **state)
 {
     (void)state;
     ent_trace t;
-    new_trace(&t, "t");
+    t = new_trace("t");
     with(moved(add(&t, 1, "write", "fd=4;buf=some bytes...;count=214", 214), 214, hash_b), 4, "/a");
     add(&t, 1, "exit", "", 0)->returned = false;
     assert_line(&t, 0, ENT_NORMALISE_COMPARE,
@@ -156,8 +156,8 @@ static void temporary_names_are_found(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ent_trace t, other;
-        new_trace(&t, "t");
-        new_trace(&other, "other");
+        t = new_trace("t");
+        other = new_trace("other");
         t.cwd = "/w/d";
         other.cwd = "/w/e";
         creates(&t, cases[i].created, cases[i].folder);
@@ -176,7 +176,7 @@ static void what_is_not_made_anew_is_no_temporary_name(void **state)
 {
     (void)state;
     ent_trace t;
-    new_trace(&t, "t");
+    t = new_trace("t");
     add(&t, 77, "openat", "dirfd=AT_FDCWD;pathname=/tmp/a.aB3x9Q;flags=O_WRONLY|O_CREAT;mode=0600", 3);
     add(&t, 77, "openat", "dirfd=AT_FDCWD;pathname=/tmp/b.aB3x9Q;flags=O_WRONLY|O_CREAT|O_EXCL;mode=0600", -17);
     add(&t, 77, "rmdir", "pathname=/tmp/c.aB3x9Q", 0);
@@ -188,7 +188,7 @@ static void raw_traces_have_temporary_names(void **state)
 {
     (void)state;
     ent_trace t;
-    new_trace(&t, "t");
+    t = new_trace("t");
     add(&t, 0, "openat", "0xffffff9c;pathname=/tmp/a.aB3x9Q;0x800c2", 3); /* O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC */
     add(&t, 0, "openat", "0xffffff9c;pathname=/tmp/b.aC3x9Q;0x80042", 3);
     assert_varying(&t, NULL, "/tmp/a.aB3x9Q /tmp/b.aC3x9Q", "/tmp/a.XXXXXX /tmp/b.aC3x9Q");
@@ -199,8 +199,8 @@ static void processes_and_the_folder_are_replaced(void **state)
 {
     (void)state;
     ent_trace t, other;
-    new_trace(&t, "t");
-    new_trace(&other, "other");
+    t = new_trace("t");
+    other = new_trace("other");
     t.cwd = "/w/\xc3\xa9/";
     add(&t, 77, "getpid", "", 77);
     add(&t, 78, "getpid", "", 78)->pid = 77;
@@ -223,7 +223,7 @@ static void processes_and_the_folder_are_replaced(void **state)
 
 static void raw(ent_trace *t, const char *label)
 {
-    new_trace(t, label);
+    *t = new_trace(label);
     t->raw = true;
 }
 
@@ -293,7 +293,7 @@ static void raw_traces_compare_with_others(void **state)
         ent_text report = {0};
         bool equal;
         record_raw(&golden, 1, 3, "./a", 5);
-        new_trace(&fresh, "fresh");
+        fresh = new_trace("fresh");
         add(&fresh, 9, "openat", "dirfd=AT_FDCWD;pathname=/etc/ld.so.cache;flags=O_RDONLY", 3)->loader = true;
         with(add(&fresh, 9, "openat", "dirfd=AT_FDCWD;pathname=./a;flags=O_RDONLY", 4), 4, "/w/a");
         with(moved(add(&fresh, 9, "read", "fd=4;buf=abcde;count=4096", bytes), bytes, hash_a), 4, "/w/a");
@@ -361,7 +361,7 @@ static void probes_are_masked_one_by_one(void **state)
             ent_trace t;
             ent_normaliser n;
             const bool own = rank < 0 ? cases[i].own : cases[i].own_with_mpi;
-            new_trace(&t, "t");
+            t = new_trace("t");
             t.rank = rank;
             with(add(&t, 5, "close", "fd=3", 0), 3, cases[i].path);
             add(&t, 5, "unlink", kept(&t, "pathname=%s", cases[i].path), 0); /* by the path that is asked for */

@@ -7,7 +7,7 @@
 
 #include "trace/patterns.h"
 #include "trace/summary.h"
-#include "trace_helpers.h"
+#include "tests/trace_helpers.h"
 
 static char *reported(const ent_trace *const *traces, size_t n, int64_t steps)
 {
@@ -37,7 +37,7 @@ static void an_empty_trace_has_none(void **state)
 {
     (void)state;
     ent_trace t;
-    new_trace(&t, "t");
+    t = new_trace("t");
     char *report = reported((const ent_trace *const[]){&t}, 1, 0);
     assert_string_equal(report, "Tight Loop: none\n"
                                 "God Process: none; one process: there is nothing to share\n"
@@ -55,7 +55,7 @@ static void tight_loops(void **state)
     (void)state;
     ent_trace t;
     for (int n = 99; n <= 100; n++) {
-        new_trace(&t, "t");
+        t = new_trace("t");
         add(&t, 5, "brk", "addr=NULL", 4096);
         for (int k = 0; k < n; k++) {
             add(&t, 5, "lseek", "fd=3;offset=0;whence=SEEK_SET", 0);
@@ -64,7 +64,7 @@ static void tight_loops(void **state)
         }
         check(&t, n == 100, "Tight Loop: found\n  100 calls of lseek in a row, by thread 5 of process 5\n  To do: ");
     }
-    new_trace(&t, "t");
+    t = new_trace("t");
     add(&t, 5, "getpid", "", 5);
     add(&t, 5, "getpid", "", 5);
     char *report = reported((const ent_trace *const[]){&t}, 1, 4);
@@ -81,8 +81,8 @@ static void god_processes(void **state)
     ent_trace_process two[] = {{.pid = 2, .program = "a", .calls = 50, .cpu_us = 20}};
     ent_trace_process both[] = {one[0], two[0]};
     ent_trace a, b, all;
-    new_trace(&a, "a.json");
-    new_trace(&b, "b.json");
+    a = new_trace("a.json");
+    b = new_trace("b.json");
     a.processes = one;
     b.processes = two;
     a.n_processes = b.n_processes = 1;
@@ -104,7 +104,7 @@ static void god_processes(void **state)
     report = reported(ranks, 2, 0);
     assert_non_null(strstr(report, "God Process: found\n  rank 1 did 100 % of the system calls of 2 ranks"));
     free(report);
-    new_trace(&all, "all.json");
+    all = new_trace("all.json");
     all.processes = both;
     all.n_processes = 2;
     report = reported((const ent_trace *const[]){&all}, 1, 0);
@@ -135,7 +135,7 @@ static void allocations(void **state)
                  {5, 5, true, false},  {10, 5, false, false}, {5, 6, false, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         for (int line = 0; line <= 10; line++) {
             if (line > 0)
                 writes(&t, 5, 1, "/dev/pts/0", 100);
@@ -166,7 +166,7 @@ static void two_writes_are_no_log(void **state)
     (void)state;
     for (int n = 1; n <= 2; n++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         for (int k = 0; k < n; k++)
             writes(&t, 5, 1, "/dev/pts/0", 100);
         check(&t, true, "Allocation in the Steady State: none; no descriptor has 3 writes");
@@ -183,7 +183,7 @@ static void small_writes(void **state)
     } cases[] = {{16, 1, 63, true}, {15, 1, 63, false}, {20, 1, 64, false}, {30, 2, 10, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         for (int k = 0; k < cases[i].count; k++)
             writes(&t, 5, 3 + k % cases[i].fds, k % cases[i].fds ? "/b" : "/a", cases[i].bytes);
         writes(&t, 5, 3, "/a", 100);
@@ -200,7 +200,7 @@ static void random_numbers(void **state)
     static const char found[] = "Random Numbers from the Kernel: found\n  process 5 asked 2 times\n  To do: ";
     for (int n = 0; n < 5; n++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         add(&t, 5, "getrandom", "buf=0x7f000;buflen=8;flags=GRND_NONBLOCK", 8);
         if (n == 1) /* each process may once */
             add(&t, 6, "getrandom", "buf=0x7f000;buflen=8;flags=GRND_NONBLOCK", 8);
@@ -219,7 +219,7 @@ static void files_opened_again(void **state)
     (void)state;
     for (int n = 0; n < 5; n++) {
         ent_trace t;
-        new_trace(&t, "t");
+        t = new_trace("t");
         for (int k = 0; k < 3; k++) {
             const char *path = n == 1 && k == 2 ? "/b" : n == 4 ? "/proc/self/status" : "/a";
             ent_trace_call *call =
@@ -237,8 +237,8 @@ static void findings_of_several_traces_say_which(void **state)
 {
     (void)state;
     ent_trace a, b;
-    new_trace(&a, "a.json");
-    new_trace(&b, "b.json");
+    a = new_trace("a.json");
+    b = new_trace("b.json");
     b.rank = 3;
     for (int k = 0; k < 16; k++) {
         writes(&a, 5, 1, "/dev/pts/0", 1);
@@ -260,7 +260,7 @@ static void raw_traces_have_patterns(void **state)
 {
     (void)state;
     ent_trace t;
-    new_trace(&t, "t");
+    t = new_trace("t");
     t.raw = true;
     add(&t, 0, "openat", "0xffffff9c;pathname=./log;0x241", 3);
     for (int k = 0; k < 20; k++) {
@@ -289,7 +289,7 @@ static void summaries_are_tables(void **state)
                                    "100.00    0.001000         125         8         1 total\n";
     ent_trace t;
     ent_text text = {0};
-    new_trace(&t, "t.json");
+    t = new_trace("t.json");
     add(&t, 5, "read", "", 1)->duration_ns = 20500;
     for (int k = 0; k < 3; k++)
         add(&t, 5, "openat", "", k ? 3 : -2)->duration_ns = 300000;

@@ -1,5 +1,5 @@
 /* Rules: each kind at its exact limit and one beyond, what can't be decided, and every fault of a file. */
-#include "tests/small_trace.h"
+#include "tests/trace_helpers.h"
 
 #include "trace/rules.h"
 
@@ -60,7 +60,7 @@ static void expect_limit(const char *rule, const char *limit, const char *less, 
 /* Program "sample": 8 calls of process 1 (threads 1 and 5), 2 of process 2. */
 static ent_trace sample(void)
 {
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     set_program(&t, "/usr/bin/sample");
     for (int i = 0; i < 4; i++)
         add_call(&t, "write", 1, 1, 10);
@@ -147,7 +147,7 @@ static void reports_say_what_was_found(void **state)
                   "off   f: for processes gone, there are none\n"
                   "1 ok, 1 failed, 1 warned, 3 off\n");
     ent_trace_clear(&t);
-    t = new_trace();
+    t = new_trace("t.json");
     set_program(&t, "x");
     add_process(&t, (ent_trace_process){1, "a\nFAIL  b\x1b", 1, 5, 9, 0, 0});
     expect_report(RULE("anti_pattern") "pattern = 'GodProcess'\nthreshold = 0", &t, 0,
@@ -185,7 +185,7 @@ static void the_unknown_is_no_pass(void **state)
         {RULE("custom") "expression = '1 / calls(\"x\") > 0'",
          "r: 1 / calls(\"x\") > 0: column 3: division by zero: calls(\"x\") is 0\n"},
     };
-    ent_trace t = new_trace();
+    ent_trace t = new_trace("t.json");
     t.raw = true;
     add_call(&t, "mmap", 0, 0, 4096)->duration_ns = -1;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

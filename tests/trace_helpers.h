@@ -1,16 +1,51 @@
-/* Traces built in memory, call by call. */
+/* Traces made by hand, call by call. Names and values are string literals, or `kept`: only pointers are stored. */
 #ifndef ENT_TESTS_TRACE_HELPERS_H
 #define ENT_TESTS_TRACE_HELPERS_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/file_helpers.h"
 
 #include "trace/trace.h"
 
-static inline void new_trace(ent_trace *t, const char *label)
+/* A trace without calls; ent_trace_clear frees it. */
+static inline ent_trace new_trace(const char *label)
 {
-    *t = (ent_trace){.label = label, .rank = -1, .total_time_us = -1, .syscall_time_us = -1};
+    return (ent_trace){.label = label, .rank = -1, .total_time_us = -1, .syscall_time_us = -1};
+}
+
+static inline void set_program(ent_trace *trace, const char *program)
+{
+    trace->program = malloc(sizeof *trace->program);
+    assert_non_null(trace->program);
+    trace->program[0] = program;
+    trace->n_program = 1;
+}
+
+/* One more call, which returned `result` and took a microsecond. Good until the next. */
+static inline ent_trace_call *add_call(ent_trace *trace, const char *name, int pid, int tid, int64_t result)
+{
+    ent_trace_call *call;
+    assert_ok(ent_trace_add_call(&call, trace));
+    call->name = name;
+    call->pid = pid;
+    call->tid = tid;
+    call->result = result;
+    call->returned = true;
+    call->duration_ns = 1000;
+    return call;
+}
+
+static inline ent_trace_call *with_arg(ent_trace_call *call, const char *name, const char *value)
+{
+    assert_true(call->n_args < ENT_TRACE_MAX_ARGS);
+    call->args[call->n_args++] = (ent_trace_arg){name, value};
+    return call;
+}
+
+static inline void add_process(ent_trace *trace, ent_trace_process process)
+{
+    trace->processes = realloc(trace->processes, (trace->n_processes + 1) * sizeof *trace->processes);
+    assert_non_null(trace->processes);
+    trace->processes[trace->n_processes++] = process;
 }
 
 /* A text that lives as long as the trace. */
@@ -24,27 +59,24 @@ static inline const char *kept(ent_trace *t, const char *format, ...)
     const int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     assert_true(n >= 0 && (size_t)n < sizeof text);
-    assert_int_equal(ent_trace_keep(&out, t, text, (size_t)n), ENT_OK);
+    assert_ok(ent_trace_keep(&out, t, text, (size_t)n));
     return out;
 }
 
-/* Adds a call; `args` is "name=value;name=value", or values without names in v1-raw. Borrowed until the next call. */
+/* One more call, without a time; `args` is "name=value;name=value", or values without names in v1-raw. Borrowed until
+ * the next call. */
 static inline ent_trace_call *add(ent_trace *t, int tid, const char *name, const char *args, int64_t result)
 {
-    ent_trace_call *call;
-    assert_int_equal(ent_trace_add_call(&call, t), ENT_OK);
-    call->name = name;
-    call->pid = call->tid = tid;
-    call->returned = true;
-    call->result = result;
+    ent_trace_call *call = add_call(t, name, tid, tid, result);
+    call->duration_ns = -1;
     for (const char *at = args, *end; *at; at = end + (*end == ';')) {
         end = at + strcspn(at, ";");
         const size_t n = (size_t)(end - at), name_n = strcspn(at, "=");
         ent_trace_arg *arg = &call->args[call->n_args++];
         const size_t skip = name_n < n ? name_n + 1 : 0;
         assert_true(call->n_args <= ENT_TRACE_MAX_ARGS);
-        assert_int_equal(ent_trace_keep(&arg->name, t, at, skip ? name_n : 0), ENT_OK);
-        assert_int_equal(ent_trace_keep(&arg->value, t, at + skip, n - skip), ENT_OK);
+        assert_ok(ent_trace_keep(&arg->name, t, at, skip ? name_n : 0));
+        assert_ok(ent_trace_keep(&arg->value, t, at + skip, n - skip));
     }
     return call;
 }

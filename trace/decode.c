@@ -18,7 +18,6 @@ enum {
     SHOWN_BYTES = 32,  /* of a buffer, as strace does */
     SHOWN_ITEMS = 32,  /* of a list */
     MAX_PIECES = 1024, /* the kernel's UIO_MAXIOV */
-    MAX_ERROR = 4095,
 };
 
 /* The arguments of one call of a stopped thread; texts are made in `text`, one after the other. */
@@ -325,7 +324,7 @@ ent_status ent_decode_exit(ent_trace_call *call, ent_trace *trace, pid_t tid, co
     decoder d = {.trace = trace, .call = call, .tid = tid, .syscall = s, .args = args};
     call->returned = true;
     call->result = result;
-    if (result < 0 && result >= -MAX_ERROR) {
+    if (ent_trace_failed(call)) {
         ENT_GO(set_error(&d, (int)-result));
         goto done;
     }

@@ -14,11 +14,6 @@ int64_t ent_measure_add(int64_t a, int64_t b)
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-bool ent_call_failed(const ent_trace_call *call)
-{
-    return call->error != NULL || (call->returned && call->result < 0 && call->result >= -4095);
-}
-
 static int64_t call_bytes(const ent_trace_call *call, unsigned traits)
 {
     if (call->size >= 0)
@@ -36,12 +31,13 @@ static int by_name(const void *a, const void *b)
 static void add_call(ent_name_measure *to, const ent_trace_call *call)
 {
     to->calls++;
-    to->errors += ent_call_failed(call);
+    to->errors += ent_trace_failed(call);
     to->bytes = ent_measure_add(to->bytes, call_bytes(call, to->traits));
-    if (call->duration_ns < 0)
-        to->time_ns = ENT_UNKNOWN;
-    else if (to->time_ns != ENT_UNKNOWN)
-        to->time_ns = ent_measure_add(to->time_ns, call->duration_ns);
+    if (call->duration_ns >= 0) {
+        to->timed++;
+        to->timed_ns = ent_measure_add(to->timed_ns, call->duration_ns);
+    }
+    to->time_ns = to->timed == to->calls ? to->timed_ns : ENT_UNKNOWN;
 }
 
 static ent_status measure_names(ent_measure *m, const ent_trace *trace)
@@ -78,9 +74,10 @@ ent_name_measure ent_measure_matching(const ent_measure *measure, const ent_patt
         sum.calls = ent_measure_add(sum.calls, m->calls);
         sum.errors = ent_measure_add(sum.errors, m->errors);
         sum.bytes = ent_measure_add(sum.bytes, m->bytes);
-        const bool known = sum.time_ns != ENT_UNKNOWN && m->time_ns != ENT_UNKNOWN;
-        sum.time_ns = known ? ent_measure_add(sum.time_ns, m->time_ns) : ENT_UNKNOWN;
+        sum.timed = ent_measure_add(sum.timed, m->timed);
+        sum.timed_ns = ent_measure_add(sum.timed_ns, m->timed_ns);
     }
+    sum.time_ns = sum.timed == sum.calls ? sum.timed_ns : ENT_UNKNOWN;
     return sum;
 }
 
@@ -128,13 +125,10 @@ static int64_t measure_rss(const ent_trace *trace)
  * none was taken. */
 static int64_t measure_syscall_time(const ent_measure *m, const ent_trace *trace)
 {
-    bool any = trace->count == 0;
-    for (size_t i = 0; i < trace->count && !any; i++)
-        any = trace->calls[i].duration_ns >= 0;
-    if (trace->syscall_time_us > 0 || (trace->syscall_time_us == 0 && any))
+    const ent_name_measure all = ent_measure_matching(m, NULL);
+    if (trace->syscall_time_us > 0 || (trace->syscall_time_us == 0 && (all.timed > 0 || all.calls == 0)))
         return trace->syscall_time_us;
-    const int64_t ns = ent_measure_matching(m, NULL).time_ns;
-    return ns == ENT_UNKNOWN ? ENT_UNKNOWN : ns / 1000;
+    return all.time_ns == ENT_UNKNOWN ? ENT_UNKNOWN : all.time_ns / 1000;
 }
 
 ent_process_share ent_measure_busiest(const ent_trace *trace, const ent_pattern *programs)

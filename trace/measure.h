@@ -16,7 +16,8 @@ typedef struct ent_name_measure {
     const char *name; /* the trace's */
     unsigned traits;  /* ENT_CALL_...; 0 for a call that isn't in the table */
     int64_t calls, errors, bytes;
-    int64_t time_ns; /* in these calls; unknown if one of them has no duration */
+    int64_t timed, timed_ns; /* calls that have a duration, and their sum */
+    int64_t time_ns;         /* in these calls; unknown if one of them has no duration */
 } ent_name_measure;
 
 typedef struct ent_measure {
@@ -43,9 +44,6 @@ void ent_measure_clear(ent_measure *measure);
 
 /* Sums over the names that match; time_ns is unknown if it is for one of them. */
 ent_name_measure ent_measure_matching(const ent_measure *measure, const ent_pattern *names);
-
-/* Whether the kernel answered the call with an error. */
-bool ent_call_failed(const ent_trace_call *call);
 
 /* The most calls of one name in a row by one thread, whatever other threads do between them; the earliest of equals.
  * Only by processes whose program matches (a NULL pattern: all). length 0: there is none. In v1-raw all calls count as

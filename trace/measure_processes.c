@@ -109,7 +109,7 @@ ent_status ent_measure_allocated(int64_t *out, const ent_trace *trace)
     for (size_t i = 0; i < trace->count && sum != ENT_UNKNOWN; i++) {
         const ent_trace_call *call = &trace->calls[i];
         int64_t bytes = 0;
-        if (!call->returned || ent_call_failed(call))
+        if (!call->returned || ent_trace_failed(call))
             continue;
         if (strcmp(call->name, "mmap") == 0)
             bytes = mmap_bytes(call);

@@ -19,6 +19,11 @@ bool ent_normalise_kind(ent_arg_kind *kind, const ent_syscall *s, const ent_trac
     return false;
 }
 
+bool ent_normalise_is_random_device(const char *path)
+{
+    return strcmp(path, "/dev/urandom") == 0 || strcmp(path, "/dev/random") == 0;
+}
+
 int64_t ent_normalise_fd(const ent_trace_arg *arg)
 {
     char *end;

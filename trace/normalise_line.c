@@ -4,7 +4,7 @@
 
 #include "trace/normalise_parts.h"
 
-enum { MAX_ERROR = 4095, SHOWN_DATA = 60, SHOWN_HASH = 12 };
+enum { SHOWN_DATA = 60, SHOWN_HASH = 12 };
 
 static bool is_address(const char *value)
 {
@@ -53,8 +53,7 @@ static void put_descriptors(ent_text *out, const ent_normaliser *n, size_t i, co
 static bool is_random(const ent_trace_call *call)
 {
     for (size_t k = 0; k < call->n_descriptors; k++)
-        if (strcmp(call->descriptors[k].what, "/dev/urandom") == 0 ||
-            strcmp(call->descriptors[k].what, "/dev/random") == 0)
+        if (ent_normalise_is_random_device(call->descriptors[k].what))
             return true;
     return strcmp(call->name, "getrandom") == 0;
 }
@@ -191,9 +190,9 @@ static void put_result(ent_text *out, const ent_normaliser *n, size_t i, const e
     ent_text_put(out, " = ");
     if (!call->returned)
         ent_text_put(out, "?");
-    else if (call->result < 0 && call->result >= -MAX_ERROR && call->error && !n->raw)
+    else if (call->error && !n->raw)
         ent_text_printf(out, "-%s", call->error);
-    else if (call->result < 0 && call->result >= -MAX_ERROR)
+    else if (ent_trace_failed(call))
         ent_text_printf(out, "%" PRId64, call->result);
     else if (traits & ENT_CALL_ADDRESS)
         ent_text_put(out, "ADDR");

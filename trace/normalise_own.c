@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/path.h"
 #include "trace/normalise_parts.h"
 
 static bool is_one_of(const char *name, const char *const *names)
@@ -26,9 +27,7 @@ static bool is_within_any(const char *path, const char *const *folders)
 /* NAME.so or NAME.so.NUMBER. */
 static bool is_library(const char *path)
 {
-    const char *name = strrchr(path, '/');
-    name = name ? name + 1 : path;
-    for (const char *so = strstr(name, ".so"); so; so = strstr(so + 1, ".so"))
+    for (const char *so = strstr(ent_path_name(path), ".so"); so; so = strstr(so + 1, ".so"))
         if (so[3] == '\0' || (so[3] == '.' && so[4] >= '0' && so[4] <= '9'))
             return true;
     return false;

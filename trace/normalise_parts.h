@@ -9,6 +9,9 @@
  * table). False if that isn't known. */
 bool ent_normalise_kind(ent_arg_kind *kind, const ent_syscall *s, const ent_trace_call *call, size_t k);
 
+/* Whether what is read from there is random. */
+bool ent_normalise_is_random_device(const char *path);
+
 /* The descriptor in an argument of kind FD or DIRFD, -1 if there is none (AT_FDCWD). */
 int64_t ent_normalise_fd(const ent_trace_arg *arg);
 

@@ -176,11 +176,6 @@ static void god_process(ent_text *out, const ent_trace *const *traces, size_t n)
     ent_finding_end(&f, seen);
 }
 
-static bool is_random_device(const char *path)
-{
-    return strcmp(path, "/dev/urandom") == 0 || strcmp(path, "/dev/random") == 0;
-}
-
 /* One item for each time that a process asks the kernel for random numbers. */
 static ent_status find_random(ent_uses *uses, const ent_normaliser *n)
 {
@@ -190,8 +185,8 @@ static ent_status find_random(ent_uses *uses, const ent_normaliser *n)
         bool asks = strcmp(call->name, "getrandom") == 0;
         if (s && (s->traits & ENT_CALL_READS)) {
             for (size_t k = 0; k < call->n_descriptors; k++)
-                asks = asks || is_random_device(call->descriptors[k].what);
-            asks = asks || (n->raw && n->tracked[i] && is_random_device(n->tracked[i]));
+                asks = asks || ent_normalise_is_random_device(call->descriptors[k].what);
+            asks = asks || (n->raw && n->tracked[i] && ent_normalise_is_random_device(n->tracked[i]));
         }
         if (asks && !call->loader)
             ENT_TRY(ent_uses_add(uses, (ent_use){call->pid, -1, "", i}));

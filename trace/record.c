@@ -17,7 +17,6 @@
 
 typedef struct recorder {
     ent_trace *trace;
-    const ent_record_options *options;
     ent_sources *sources; /* NULL: not wanted */
     ent_tasks tasks;
     pid_t main;
@@ -296,7 +295,7 @@ static ent_status describe(ent_trace *trace, char *const *argv)
 
 ent_status ent_trace_record(ent_trace *trace, char *const *argv, const ent_record_options *options)
 {
-    recorder r = {.trace = trace, .options = options, .tasks.trace = trace};
+    recorder r = {.trace = trace, .tasks.trace = trace};
     struct sigaction old[N_FORWARDED];
     char *path = NULL;
     int go = -1;

@@ -5,27 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
 #include "trace/measure.h"
-
-typedef struct row {
-    const ent_name_measure *of;
-    int64_t ns;
-} row;
 
 static int by_time(const void *a, const void *b)
 {
-    const row *x = a, *y = b;
-    if (x->ns != y->ns)
-        return x->ns > y->ns ? -1 : 1;
-    if (x->of->calls != y->of->calls)
-        return x->of->calls > y->of->calls ? -1 : 1;
-    return strcmp(x->of->name, y->of->name);
-}
-
-static int of_name(const void *key, const void *item)
-{
-    return strcmp(key, ((const row *)item)->of->name);
+    const ent_name_measure *x = a, *y = b;
+    if (x->timed_ns != y->timed_ns)
+        return x->timed_ns > y->timed_ns ? -1 : 1;
+    if (x->calls != y->calls)
+        return x->calls > y->calls ? -1 : 1;
+    return strcmp(x->name, y->name);
 }
 
 /* Time, calls and errors of a line; no errors are left blank. */
@@ -38,14 +27,15 @@ static void put_columns(ent_text *out, int64_t ns, int64_t calls, int64_t errors
                     calls, error_text, name);
 }
 
-static void put_table(ent_text *out, const row *rows, const ent_measure *measure, int64_t total)
+static void put_table(ent_text *out, const ent_measure *measure, int64_t total)
 {
     static const char line[] = "------ ----------- ----------- --------- --------- ----------------\n";
     ent_text_put(out, "% time     seconds  usecs/call     calls    errors syscall\n");
     ent_text_put(out, line);
     for (size_t i = 0; i < measure->n_names; i++) {
-        ent_text_printf(out, "%6.2f", total > 0 ? 100.0 * (double)rows[i].ns / (double)total : 0.0);
-        put_columns(out, rows[i].ns, rows[i].of->calls, rows[i].of->errors, rows[i].of->name);
+        const ent_name_measure *m = &measure->names[i];
+        ent_text_printf(out, "%6.2f", total > 0 ? 100.0 * (double)m->timed_ns / (double)total : 0.0);
+        put_columns(out, m->timed_ns, m->calls, m->errors, m->name);
     }
     ent_text_put(out, line);
     ent_text_put(out, "100.00");
@@ -55,28 +45,15 @@ static void put_table(ent_text *out, const row *rows, const ent_measure *measure
 ent_status ent_trace_summary(ent_text *out, const ent_trace *trace)
 {
     ent_measure measure;
-    row *rows = NULL;
-    int64_t total = 0;
-    bool timed = false;
     ent_status st;
     ENT_GO(ent_measure_trace(&measure, trace));
-    ENT_GO(ent_calloc(&rows, measure.n_names, sizeof *rows, "the summary"));
-    for (size_t i = 0; i < measure.n_names; i++)
-        rows[i].of = &measure.names[i];
-    for (size_t i = 0; i < trace->count; i++) {
-        const int64_t ns = trace->calls[i].duration_ns;
-        row *at = ns < 0 ? NULL : bsearch(trace->calls[i].name, rows, measure.n_names, sizeof *rows, of_name);
-        timed = timed || ns >= 0;
-        if (at && !__builtin_add_overflow(total, ns, &total))
-            at->ns += ns;
-    }
-    if (!timed)
+    const ent_name_measure all = ent_measure_matching(&measure, NULL);
+    if (all.timed == 0)
         ENT_GO(ent_fail(ENT_EINVAL, "%s: has no times: expected a trace with the durations of its calls",
                         trace->label ? trace->label : "the trace"));
-    qsort(rows, measure.n_names, sizeof *rows, by_time);
-    put_table(out, rows, &measure, total);
+    qsort(measure.names, measure.n_names, sizeof *measure.names, by_time);
+    put_table(out, &measure, all.timed_ns);
 done:
-    free(rows);
     ent_measure_clear(&measure);
     return st;
 }

@@ -44,6 +44,12 @@ ent_status ent_trace_add_call(ent_trace_call **out, ent_trace *trace)
     return ENT_OK;
 }
 
+bool ent_trace_failed(const ent_trace_call *call)
+{
+    enum { MAX_ERROR = 4095 }; /* the kernel's: below it, a negative result is an address */
+    return call->error != NULL || (call->returned && call->result < 0 && call->result >= -MAX_ERROR);
+}
+
 const char *ent_trace_value(const ent_trace_call *call, const char *name)
 {
     for (size_t i = 0; i < call->n_args; i++)

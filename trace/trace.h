@@ -90,6 +90,9 @@ ent_status ent_trace_write(const char *path, const ent_trace *trace, ent_trace_f
 ent_status ent_trace_add_call(ent_trace_call **out, ent_trace *trace);
 ent_status ent_trace_keep(const char **out, ent_trace *trace, const char *text, size_t n);
 
+/* Whether the kernel answered the call with an error. */
+bool ent_trace_failed(const ent_trace_call *call);
+
 /* The value of the argument of that name; NULL if there is none. */
 const char *ent_trace_value(const ent_trace_call *call, const char *name);
 
