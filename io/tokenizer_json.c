@@ -9,7 +9,6 @@
 
 ent_status ent_tokenizer_check_keys(const ent_json *object, const char *const *keys, const char *where)
 {
-    uint32_t seen = 0;
     if (!ent_json_is_object(object))
         return ent_fail(ENT_EFORMAT, "%s: expected an object", where);
     for (const ent_json *member = ent_json_first(object); member; member = ent_json_next(member)) {
@@ -18,9 +17,6 @@ ent_status ent_tokenizer_check_keys(const ent_json *object, const char *const *k
             i++;
         if (keys[i] == NULL)
             return ent_fail(ENT_EFORMAT, "%s: \"%.60s\" is not a known key", where, ent_json_key(member));
-        if (seen & 1u << i)
-            return ent_fail(ENT_EFORMAT, "%s: \"%s\" is there twice", where, keys[i]);
-        seen |= 1u << i;
     }
     return ENT_OK;
 }

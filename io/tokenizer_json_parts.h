@@ -5,7 +5,7 @@
 #include "io/json.h"
 #include "src/text/tokenizer_build.h"
 
-/* ENT_EFORMAT unless `object` is an object whose keys are all in `keys` (NULL at the end), each at most once. */
+/* ENT_EFORMAT unless `object` is an object whose keys are all in `keys` (NULL at the end). */
 ent_status ent_tokenizer_check_keys(const ent_json *object, const char *const *keys, const char *where);
 
 /* The steps of one part of the file (null: none), added to `tokenizer`. `where` is "FILE: normalizer" and so on. */

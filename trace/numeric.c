@@ -1,5 +1,6 @@
 #include "trace/numeric.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -165,12 +166,13 @@ static bool compare(ent_text *report, const trace *a, const trace *b)
 ent_status ent_numeric_is_trace(bool *yes, const char *path)
 {
     static const char begin[] = "{\"format\": \"entrenar-numeric";
-    char *text;
-    size_t n;
-    ENT_TRY(ent_text_read_file(&text, &n, path));
-    *yes = n >= strlen(begin) && memcmp(text, begin, strlen(begin)) == 0;
-    free(text);
-    return ENT_OK;
+    char text[sizeof begin - 1];
+    FILE *file = fopen(path, "re");
+    *yes = file && fread(text, 1, sizeof text, file) == sizeof text && memcmp(text, begin, sizeof text) == 0;
+    const ent_status st = file && !ferror(file) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+    if (file)
+        fclose(file);
+    return st;
 }
 
 ent_status ent_numeric_compare(ent_text *report, bool *equal, const char *golden, const char *fresh)
