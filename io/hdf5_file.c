@@ -47,7 +47,7 @@ ent_status ent_hdf5_fail(ent_status code, const char *label, const char *what, c
 
 /* Format 1.10: every piece of metadata has a checksum. No locks: network file systems often have none, and files are
  * renamed into place when they are complete. */
-static hid_t access_list(void)
+int64_t ent_hdf5_access_list(void)
 {
     const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
     bool ok = list >= 0 && H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
@@ -60,9 +60,21 @@ static hid_t access_list(void)
     return ok ? list : -1;
 }
 
+int64_t ent_hdf5_text_type(size_t n)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type < 0)
+        return -1;
+    if (H5Tset_size(type, n ? n : 1) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+        H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
+        return type;
+    H5Tclose(type);
+    return -1;
+}
+
 ent_status ent_hdf5_create(int64_t *out, const char *path, const char *label)
 {
-    const hid_t access = access_list(), creation = H5Pcreate(H5P_FILE_CREATE);
+    const hid_t access = ent_hdf5_access_list(), creation = H5Pcreate(H5P_FILE_CREATE);
     ent_status st = ENT_OK;
     *out = -1;
     /* The state has more attributes than fit into the compact form by default, and only that form has a checksum. */
@@ -81,7 +93,7 @@ ent_status ent_hdf5_open(int64_t *out, const char *path, const char *label)
     *out = -1;
     if (access(path, R_OK) != 0)
         return ent_fail(ENT_EIO, "%s: %s", label, strerror(errno));
-    const hid_t list = access_list();
+    const hid_t list = ent_hdf5_access_list();
     ent_status st = ENT_OK;
     if (list < 0 || (*out = H5Fopen(path, H5F_ACC_RDONLY, list)) < 0)
         st = ent_hdf5_fail(ENT_EFORMAT, label, NULL, "cannot open as HDF5");

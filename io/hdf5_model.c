@@ -28,25 +28,10 @@ int64_t ent_hdf5_bool_type(void)
 
 int64_t ent_hdf5_memory_access(void)
 {
-    const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
-    if (list < 0)
-        return -1;
-    if (H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
-        H5Pset_fclose_degree(list, H5F_CLOSE_STRONG) >= 0 && H5Pset_fapl_core(list, GROWTH, 0) >= 0)
+    const hid_t list = ent_hdf5_access_list();
+    if (list < 0 || H5Pset_fapl_core(list, GROWTH, 0) >= 0)
         return list;
     H5Pclose(list);
-    return -1;
-}
-
-static hid_t text_type(size_t n)
-{
-    const hid_t type = H5Tcopy(H5T_C_S1);
-    if (type < 0)
-        return -1;
-    if (H5Tset_size(type, n ? n : 1) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
-        H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
-        return type;
-    H5Tclose(type);
     return -1;
 }
 
@@ -74,7 +59,7 @@ static ent_status put_attribute(hid_t object, const char *name, hid_t type, hid_
 
 static ent_status put_text(hid_t object, const char *name, const char *text, const char *path)
 {
-    const hid_t type = text_type(strlen(text));
+    const hid_t type = ent_hdf5_text_type(strlen(text));
     return put_attribute(object, name, type, type, text, path);
 }
 

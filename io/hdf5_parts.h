@@ -16,6 +16,12 @@ float *ent_hdf5_part(const ent_ckpt_tensor *tensor, int group);
  * before the next call of HDF5, which forgets it. `what` may be NULL. */
 ent_status ent_hdf5_fail(ent_status code, const char *label, const char *what, const char *doing);
 
+/* How files are opened: format 1.10, without locks. The caller closes with H5Pclose; -1 after a failure. */
+int64_t ent_hdf5_access_list(void);
+
+/* The type of a text of n bytes, which may be 0. The caller closes with H5Tclose; -1 after a failure. */
+int64_t ent_hdf5_text_type(size_t n);
+
 /* Creates, or opens read-only. The caller closes with H5Fclose. */
 ent_status ent_hdf5_create(int64_t *out, const char *path, const char *label);
 ent_status ent_hdf5_open(int64_t *out, const char *path, const char *label);

@@ -25,7 +25,7 @@ static const struct attribute {
     {"evals_since_best", WHOLE, offsetof(ent_ckpt_state, evals_since_best), 0},
 };
 
-/* Types in the file; the caller closes what text_type made. */
+/* Types in the file, and in memory. */
 static hid_t file_type(kind k)
 {
     return k == WHOLE ? H5T_STD_I64LE : k == UNSIGNED ? H5T_STD_U64LE : H5T_IEEE_F64LE;
@@ -34,16 +34,6 @@ static hid_t file_type(kind k)
 static hid_t memory_type(kind k)
 {
     return k == WHOLE ? H5T_NATIVE_INT64 : k == UNSIGNED ? H5T_NATIVE_UINT64 : H5T_NATIVE_DOUBLE;
-}
-
-static hid_t text_type(size_t n)
-{
-    const hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && H5Tset_size(type, n ? n : 1) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
-        H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
-        return type;
-    H5Tclose(type);
-    return -1;
 }
 
 static ent_status write_attribute(hid_t file, const char *label, const char *name, hid_t in_file, hid_t in_memory,
@@ -68,7 +58,7 @@ ent_status ent_hdf5_write_state(int64_t file, const char *label, const ent_ckpt_
         const struct attribute *a = &attributes[i];
         const char *data = (const char *)state + a->offset;
         if (a->kind == TEXT) {
-            const hid_t type = text_type(strnlen(data, a->size - 1));
+            const hid_t type = ent_hdf5_text_type(strnlen(data, a->size - 1));
             const ent_status st = write_attribute(file, label, a->name, type, type, data);
             H5Tclose(type);
             ENT_TRY(st);
