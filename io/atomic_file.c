@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
@@ -25,30 +24,14 @@ static void forget(ent_atomic_file *a)
     *a = (ent_atomic_file){0};
 }
 
-/* A temporary name is told from another's by the nanosecond: processes of several hosts may share a folder, so that a
- * process id would not do. */
-static ent_status choose_names(ent_atomic_file *a, const char *path)
+ent_status ent_atomic_begin(ent_atomic_file *a, const char *path)
 {
-    const char *name = ent_path_name(path);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const unsigned long long ns = (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec;
     *a = (ent_atomic_file){0};
     ent_status st = ent_strdup(&a->path, path);
     if (st == ENT_OK)
-        st = ent_format(&a->temporary, "%.*s.%s.tmp-%016llx", (int)(name - path), path, name, ns);
+        st = ent_path_temporary(&a->temporary, path);
     if (st != ENT_OK)
         forget(a);
-    return st;
-}
-
-ent_status ent_atomic_begin(ent_atomic_file *a, const char *path)
-{
-    ENT_TRY(choose_names(a, path));
-    if (unlink(a->temporary) == 0 || errno == ENOENT)
-        return ENT_OK;
-    const ent_status st = io_error(path);
-    forget(a);
     return st;
 }
 
@@ -93,16 +76,6 @@ ent_status ent_atomic_commit(ent_atomic_file *a, ent_atomic_verify *verify, void
 done:
     ent_atomic_discard(a);
     return st;
-}
-
-/* A new file for writing and reading back; what a dead process may have left under the name is removed. */
-static ent_status create(int *fd, const ent_atomic_file *a)
-{
-    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
-    *fd = open(a->temporary, flags, 0666);
-    if (*fd < 0 && errno == EEXIST && unlink(a->temporary) == 0)
-        *fd = open(a->temporary, flags, 0666);
-    return *fd < 0 ? io_error(a->path) : ENT_OK;
 }
 
 /* Moves behind `n` bytes of *count parts that begin in the middle of the first one, at *offset. */
@@ -186,9 +159,13 @@ ent_status ent_atomic_write_parts(const char *path, const ent_atomic_part *parts
 {
     ent_status st;
     ent_atomic_file a;
-    int fd = -1;
-    ENT_TRY(choose_names(&a, path));
-    ENT_GO(create(&fd, &a));
+    ENT_TRY(ent_atomic_begin(&a, path));
+    int fd = open(a.temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        st = io_error(path);
+        forget(&a); /* if it is there, it is another's */
+        return st;
+    }
     ENT_GO(write_all(fd, path, parts, count));
     if (fsync(fd) != 0)
         ENT_GO(io_error(path));

@@ -30,7 +30,7 @@ typedef struct ent_atomic_file {
 /* Tells whether what stands at `temporary` is what was to be written; its failure is that of the commit. */
 typedef ent_status ent_atomic_verify(const char *temporary, void *context);
 
-/* Chooses the temporary name: beside `path`, ".NAME.tmp-" and the time in nanoseconds. ENT_EIO, ENT_ENOMEM. */
+/* Chooses the temporary name (ent_path_temporary). ENT_ENOMEM. */
 ent_status ent_atomic_begin(ent_atomic_file *a, const char *path);
 
 /* fsync, `verify` (may be NULL), rename, fsync of the folder. Frees what `a` owns, also if it fails. */

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
@@ -21,6 +23,18 @@ ent_status ent_path_folder(char **out, const char *path)
     if (slash == NULL)
         return ent_strdup(out, ".");
     return ent_strndup(out, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+ent_status ent_path_temporary(char **out, const char *path)
+{
+    const char *name = ent_path_name(path);
+    char time[17] = {0};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    for (int i = 16; i-- > 0; ns >>= 4)
+        time[i] = (char)((i % 2 ? 'a' : 'A') + (int)(ns & 15));
+    return ent_format(out, "%.*s.%s.tmp-%s", (int)(name - path), path, name, time);
 }
 
 bool ent_path_ends_with(const char *path, const char *end)

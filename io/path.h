@@ -12,6 +12,11 @@ const char *ent_path_name(const char *path);
 /* *out = the folder a path stands in, "." if it has none (caller frees). */
 ent_status ent_path_folder(char **out, const char *path);
 
+/* *out = a name beside `path` for what will be renamed to it (caller frees): ".NAME.tmp-" and the time in nanoseconds,
+ * which tells it from another's: processes of several hosts may share a folder, so that a process id would not do. The
+ * time is in letters of either case in turn: no other name looks so, which comparing traces relies on. */
+ent_status ent_path_temporary(char **out, const char *path);
+
 bool ent_path_ends_with(const char *path, const char *end);
 bool ent_path_is_folder(const char *path); /* there, and a folder (or a link to one) */
 bool ent_path_is_file(const char *path);   /* there, and something else */

@@ -104,8 +104,7 @@ static ent_status write_new(const char *folder, const char *text, const ent_st_t
     char *parent = NULL, *temporary = NULL;
     ENT_GO(ent_path_folder(&parent, folder));
     ENT_GO(ent_make_dirs(parent));
-    ENT_GO(ent_format(&temporary, "%s/.%s.tmp-%ld", parent, ent_path_name(folder), (long)getpid()));
-    remove_files(temporary); /* of a process that died */
+    ENT_GO(ent_path_temporary(&temporary, folder));
     ENT_GO(ent_make_dirs(temporary));
     st = write_files(temporary, text, tensors, count);
     if (st == ENT_OK && rename(temporary, folder) != 0)
