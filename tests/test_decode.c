@@ -402,15 +402,13 @@ static int set_up(void **state)
     (void)state;
     for (size_t i = 0; i < N_PATTERN; i++)
         pattern[i] = (char)(i * i * 7 + i / 256);
-    /* Behind the file's one page nobody can read, and nothing else can be mapped: a mere hole, the sanitizers fill. */
+    /* Behind the file's one page nothing can be read or mapped: a mere hole the sanitizers fill. */
     const int page = (int)syscall(SYS_memfd_create, "page", 0);
     edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-    if (edge == MAP_FAILED || ftruncate(page, PAGE) != 0 || close(page) != 0)
+    strcpy(folder, "/tmp/test_decode.XXXXXX");
+    if (edge == MAP_FAILED || ftruncate(page, PAGE) != 0 || close(page) != 0 || mkdtemp(folder) == NULL)
         return -1;
     edge += PAGE;
-    strcpy(folder, "/tmp/test_decode.XXXXXX");
-    if (mkdtemp(folder) == NULL)
-        return -1;
     strcpy(path, in_folder("file"));
     where = open(folder, O_RDONLY | O_DIRECTORY);
     const int file = open(path, O_WRONLY | O_CREAT, 0600);

@@ -28,7 +28,8 @@ check "model_io leaves nothing" [ "$(ls run-model_io)" = model_io ]
 # The examples' numbers; of the large one, two epochs are left out.
 "$BIN/examples/training_loop" --trace t.jsonl >/dev/null
 check "training_loop: numbers" trace compare "$golden/numeric/training_loop.jsonl" t.jsonl
-(cd run-llama2_finetune_lora && trace record -f -o ../l.json -- ./llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace ../l.jsonl) >l.out
+rm -r run-llama2_finetune_lora/llama2-lora-adapter
+(cd run-llama2_finetune_lora && trace record -f -o ../l.json -- ./llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace l.jsonl) >l.out
 check "llama2: loss falls" awk -F'loss=' '/loss=/ { split($2, x, ","); if (n++ && x[1] > last) bad = 1; last = x[1] } END { exit bad || n != 10 }' l.out
 check "llama2: rank acts" grep -q 'Trainable parameters: 294912 ' l.out
 check "llama2: alpha acts" grep -q 'alpha: 8' l.out
@@ -38,13 +39,14 @@ check "llama2: loss falls over the whole run" sh -c '[ "$(wc -l <losses)" = 30 ]
 
 # strace sees the same calls with the same results; of the large example, of one epoch.
 as_strace() { # trace, program and arguments...
-  local ours=$PWD/$1 name=$2; shift 2
-  (cd "run-$name" && strace -f -o ../theirs.strace ./"$name" "$@") >/dev/null 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
+  local ours=$1 name=$2; shift 2
+  mkdir "$WORK/strace-$name"; cp "$BIN/examples/$name" "$WORK/strace-$name/"
+  (cd "strace-$name" && strace -f -o ../theirs.strace ./"$name" "$@") >theirs.out 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
   check "$name: as strace" python3 "$SOURCE/tests/system/strace_agrees.py" "$ours" theirs.strace
 }
 as_strace training_loop.json training_loop
 as_strace model_io.json model_io
-as_strace l.json llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace ../l.jsonl
+as_strace l.json llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace l.jsonl
 
 # What changes is seen.
 record() { rm -f c.json c.jsonl; CHANGE=$1 trace record -f --source -o c.json -- "$changed" --trace c.jsonl >/dev/null; }
