@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -185,4 +186,38 @@ done:
 ent_status ent_atomic_write(const char *path, const void *data, size_t n)
 {
     return ent_atomic_write_parts(path, &(ent_atomic_part){data, n}, 1);
+}
+
+static ent_status write_new_folder(const char *folder, ent_folder_writer *write, const void *context)
+{
+    ent_status st;
+    char *parent = NULL, *temporary = NULL;
+    ENT_GO(ent_path_folder(&parent, folder));
+    ENT_GO(ent_make_dirs(parent));
+    ENT_GO(ent_path_temporary(&temporary, folder));
+    if (mkdir(temporary, 0777) != 0)
+        ENT_GO(io_error(folder));
+    st = write(temporary, context);
+    if (st == ENT_OK && rename(temporary, folder) != 0)
+        st = io_error(folder);
+    if (st != ENT_OK) {
+        ent_remove_tree(temporary);
+        goto done;
+    }
+    ENT_GO(ent_sync_folder(parent));
+done:
+    free(parent);
+    free(temporary);
+    return st;
+}
+
+ent_status ent_atomic_folder(const char *folder, ent_folder_writer *write, const void *context)
+{
+    char *place;
+    ENT_TRY(ent_strdup(&place, folder)); /* without slashes at its end, behind which there is no name */
+    for (size_t n = strlen(place); n > 1 && place[n - 1] == '/'; n--)
+        place[n - 1] = '\0';
+    const ent_status st = ent_path_is_folder(place) ? write(place, context) : write_new_folder(place, write, context);
+    free(place);
+    return st;
 }

@@ -36,6 +36,13 @@ ent_status ent_atomic_begin(ent_atomic_file *a, const char *path);
 /* fsync, `verify` (may be NULL), rename, fsync of the folder. Frees what `a` owns, also if it fails. */
 ent_status ent_atomic_commit(ent_atomic_file *a, ent_atomic_verify *verify, void *context);
 
+/* Writes the files of a folder, each by the protocol. */
+typedef ent_status ent_folder_writer(const char *folder, const void *context);
+
+/* A folder that is not there yet is made under a temporary name and renamed when `write` is done with it; one that is
+ * there gets its files one after the other. `folder` may end in slashes; those above it are made. */
+ent_status ent_atomic_folder(const char *folder, ent_folder_writer *write, const void *context);
+
 /* Removes the temporary file, if there is one, and frees. After a commit, or on {0}, it does nothing. */
 void ent_atomic_discard(ent_atomic_file *a);
 

@@ -1,8 +1,8 @@
 /* The checkpoints of a run: RUN/checkpoints/step-NNNNNNNN.h5, its metadata (.json or .yaml) and `latest`.
  *
  * A pair is written aside, read back, renamed: the numbers first, then the metadata that vouches for them with a
- * SHA-256 of the file and of each tensor. A pair without metadata, or with other digests, is no checkpoint: it is
- * passed over.
+ * SHA-256 of the file, of each tensor and of itself. A pair without metadata, or with other digests, is no checkpoint:
+ * it is passed over.
  */
 #ifndef ENT_IO_CHECKPOINT_H
 #define ENT_IO_CHECKPOINT_H
@@ -15,19 +15,36 @@
 #include "io/json.h"
 #include "src/base/status.h"
 
-/* Writes the pair of state->step, then `latest`, then removes the oldest pairs beyond `keep` (at least 1), never the
- * one just written. `metadata` (borrowed, an object: config, metrics) stands in the metadata file, whose other members
- * are the state and the digests. Folders are made. ENT_EIO, ENT_ENOMEM; what was there before is then still whole. */
+/* What evaluations have said so far. It stands in the metadata alone: so the numbers of a step have the same bytes
+ * before and after the evaluation that follows it, and can be written again without a moment of no checkpoint. */
+typedef struct ent_ckpt_evals {
+    double best_val_loss; /* NaN: none yet */
+    int64_t best_step;    /* it was reached after */
+    int64_t evals_since_best, eval_step /* of the last evaluation; -1: none yet */;
+} ent_ckpt_evals;
+
+/* Writes the pair of state->step, then `latest`. `metadata` (borrowed, an object: decides, config, metrics) stands in
+ * the metadata file, whose other members are the state and the digests. RUN is there, its folder of checkpoints is
+ * made. ENT_EIO, ENT_ENOMEM; what was there before is then still whole. */
 ent_status ent_checkpoint_write(const char *run_dir, const ent_ckpt_tensor *tensors, size_t count,
-                                const ent_ckpt_state *state, ent_json *metadata, int64_t keep, bool yaml);
+                                const ent_ckpt_state *state, const ent_ckpt_evals *evals, const ent_json *metadata,
+                                bool yaml);
+
+/* Removes the oldest pairs but `keep` (at least 1) up to the step `written`, which stays. Newer ones are left of a run
+ * that went on from an older one because they were damaged: they are replaced as the run gets there. ENT_EIO. */
+ent_status ent_checkpoint_prune(const char *run_dir, int64_t written, int64_t keep);
 
 /* Whether the run has written a whole checkpoint, a .h5 with its metadata, usable or not. No folder: false. ENT_EIO. */
 ent_status ent_checkpoint_exists(bool *out, const char *run_dir);
 
-/* Reads the newest usable checkpoint into the caller's tensors and *state. *notes = one line, with newline, for each
- * one passed over and why (the caller frees; NULL if there is none; set also on failure). None usable: ENT_EFORMAT
- * "RUN/checkpoints: no usable checkpoint: step-00000010.h5: ..."; contents of the tensors are then undefined. */
-ent_status ent_checkpoint_read_newest(ent_ckpt_state *state, char **notes, const char *run_dir,
-                                      ent_ckpt_tensor *tensors, size_t count);
+/* Reads the newest usable checkpoint into the caller's tensors, *state, *evals and *metadata (the caller frees). *notes
+ * = one line, with newline, for each one passed over and why (the caller frees; NULL if there is none; set also on
+ * failure). None usable: ENT_EFORMAT "RUN/checkpoints: no usable checkpoint: step-00000010.h5: ...".
+ *
+ * A whole one whose metadata's member `decides` is not equal to the object `decides` is of another run: ENT_ECONFIG
+ * naming each key that differs. After a failure, contents of the tensors are undefined. */
+ent_status ent_checkpoint_read_newest(ent_ckpt_state *state, ent_ckpt_evals *evals, ent_json **metadata, char **notes,
+                                      const char *run_dir, ent_ckpt_tensor *tensors, size_t count,
+                                      const ent_json *decides);
 
 #endif

@@ -82,7 +82,7 @@ typedef struct ent_config {
     } checkpoint;
     struct {
         ent_comm_choice comm;
-        int64_t timeout; /* seconds */
+        int64_t timeout;     /* seconds */
         bool allow_mixed_cpus;
     } distributed;
 } ent_config;

@@ -13,7 +13,7 @@
 
 #include "src/base/status.h"
 
-enum { ENT_CKPT_MAX_DIMS = 4, ENT_CKPT_VERSION = 1 };
+enum { ENT_CKPT_MAX_DIMS = 4, ENT_CKPT_VERSION = 2 };
 
 /* A parameter and its moments: row-major floats, borrowed. m, v: NULL if the optimizer keeps none. */
 typedef struct ent_ckpt_tensor {
@@ -29,9 +29,7 @@ typedef struct ent_ckpt_state {
     double epoch;
     uint64_t seed;
     char config_hash[65];
-    char kernel[128];     /* what computed the numbers: CPU, backend, version */
-    double best_val_loss; /* early stopping: the best so far, the step it was reached after, evaluations since */
-    int64_t best_step, evals_since_best;
+    char kernel[128]; /* what computed the numbers: CPU, backend, version */
 } ent_ckpt_state;
 
 /* Writes a whole file at `path`, which is replaced; neither synced nor renamed: see io/checkpoint.h. `label` names the

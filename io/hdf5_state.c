@@ -20,9 +20,6 @@ static const struct attribute {
     {"seed", UNSIGNED, offsetof(ent_ckpt_state, seed), 0},
     {"config_hash", TEXT, offsetof(ent_ckpt_state, config_hash), sizeof(((ent_ckpt_state *)0)->config_hash)},
     {"kernel", TEXT, offsetof(ent_ckpt_state, kernel), sizeof(((ent_ckpt_state *)0)->kernel)},
-    {"best_val_loss", NUMBER, offsetof(ent_ckpt_state, best_val_loss), 0},
-    {"best_step", WHOLE, offsetof(ent_ckpt_state, best_step), 0},
-    {"evals_since_best", WHOLE, offsetof(ent_ckpt_state, evals_since_best), 0},
 };
 
 /* Types in the file, and in memory. */

@@ -64,6 +64,9 @@ ent_json *ent_json_add_int(ent_json *to, const char *key, int64_t value);
 ent_json *ent_json_add_bool(ent_json *to, const char *key, bool value);
 ent_json *ent_json_add_null(ent_json *to, const char *key);
 
+/* Takes a member out of its object and frees it; none there is fine. */
+void ent_json_remove(ent_json *object, const char *key);
+
 /* *out = the text (caller frees with free()), on one line or indented with a final newline. */
 ent_status ent_json_print(char **out, const ent_json *json, bool indented);
 

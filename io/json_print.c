@@ -76,6 +76,20 @@ ent_json *ent_json_add_null(ent_json *to, const char *key)
     return add(to, ENT_JSON_NULL, key, NULL);
 }
 
+void ent_json_remove(ent_json *object, const char *key)
+{
+    ent_json *before = NULL, *gone = ent_json_member(object, key);
+    if (gone == NULL)
+        return;
+    for (ent_json *j = object->first; j != gone; j = j->next)
+        before = j;
+    *(before ? &before->next : &object->first) = gone->next;
+    if (object->last == gone)
+        object->last = before;
+    gone->next = NULL;
+    ent_json_free(gone);
+}
+
 /* A string in quotes. What isn't UTF-8 (a file's name may be anything) becomes U+FFFD: the text stays JSON. */
 static void print_string(ent_text *text, const char *s)
 {

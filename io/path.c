@@ -1,8 +1,11 @@
 #include "io/path.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +40,34 @@ ent_status ent_path_temporary(char **out, const char *path)
     return ent_format(out, "%.*s.%s.tmp-%s", (int)(name - path), path, name, time);
 }
 
+/* A name that ent_path_temporary makes. */
+static bool is_temporary(const char *name)
+{
+    const char *mark = strstr(name, ".tmp-");
+    if (name[0] != '.' || mark == NULL || strlen(mark) != strlen(".tmp-") + 16)
+        return false;
+    mark += strlen(".tmp-");
+    for (int i = 0; i < 16; i++)
+        if (mark[i] < (i % 2 ? 'a' : 'A') || mark[i] > (i % 2 ? 'p' : 'P'))
+            return false;
+    return true;
+}
+
+void ent_sweep_temporaries(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        char *path;
+        if (!is_temporary(entry->d_name) || ent_format(&path, "%s/%s", folder, entry->d_name) != ENT_OK)
+            continue;
+        ent_remove_tree(path);
+        free(path);
+    }
+    closedir(dir);
+}
+
 bool ent_path_ends_with(const char *path, const char *end)
 {
     const size_t n = strlen(path), m = strlen(end);
@@ -55,12 +86,17 @@ bool ent_path_is_file(const char *path)
     return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
-static ent_status make_dir(const char *path)
+ent_status ent_make_dir(const char *path)
 {
-    if (mkdir(path, 0777) == 0)
-        return ENT_OK;
-    const int error = errno;
-    return ent_path_is_folder(path) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(error));
+    if (mkdir(path, 0777) != 0) {
+        const int error = errno;
+        return ent_path_is_folder(path) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(error));
+    }
+    char *parent;
+    ENT_TRY(ent_path_folder(&parent, path));
+    const ent_status st = ent_sync_folder(parent);
+    free(parent);
+    return st;
 }
 
 ent_status ent_make_dirs(const char *path)
@@ -74,11 +110,11 @@ ent_status ent_make_dirs(const char *path)
         if (*p != '/')
             continue;
         *p = '\0';
-        st = make_dir(copy);
+        st = ent_make_dir(copy);
         *p = '/';
     }
     if (st == ENT_OK)
-        st = make_dir(copy);
+        st = ent_make_dir(copy);
     free(copy);
     return st;
 }
@@ -92,4 +128,17 @@ ent_status ent_sync_folder(const char *path)
     const int error = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
     close(fd);
     return error ? ent_fail(ENT_EIO, "%s: %s", path, strerror(error)) : ENT_OK;
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)info;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+bool ent_remove_tree(const char *path)
+{
+    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
 }

@@ -17,12 +17,22 @@ ent_status ent_path_folder(char **out, const char *path);
  * time is in letters of either case in turn: no other name looks so, which comparing traces relies on. */
 ent_status ent_path_temporary(char **out, const char *path);
 
+/* Removes what stands in a folder under such names, files and folders: what writers that were killed have left. Nobody
+ * reads them, so a failure doesn't matter; nor does it if there is no such folder. For the one who holds the folder. */
+void ent_sweep_temporaries(const char *folder);
+
 bool ent_path_ends_with(const char *path, const char *end);
 bool ent_path_is_folder(const char *path); /* there, and a folder (or a link to one) */
 bool ent_path_is_file(const char *path);   /* there, and something else */
 
-/* Makes the folder and the ones above it that are missing. ENT_EIO naming the one that can't be made. */
+/* Makes the folder and the ones above it that are missing, to last. ENT_EIO naming the one that can't be made. */
 ent_status ent_make_dirs(const char *path);
+
+/* The same for one folder, whose parent is there. */
+ent_status ent_make_dir(const char *path);
+
+/* Removes a file, or a folder with all that is in it; nothing there is fine. false: errno tells why. */
+bool ent_remove_tree(const char *path);
 
 /* Makes what was created, renamed or removed in the folder last. */
 ent_status ent_sync_folder(const char *path);

@@ -1,8 +1,6 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -69,72 +67,34 @@ static ent_status make_config(char **out, const ent_lora_config *config, const c
     return st;
 }
 
+typedef struct adapter {
+    const char *config; /* the text of adapter_config.json */
+    const ent_st_tensor *tensors;
+    size_t count;
+} adapter;
+
 /* The tensors first: a folder with a config has them. */
-static ent_status write_files(const char *folder, const char *text, const ent_st_tensor *tensors, size_t count)
+static ent_status write_files(const char *folder, const void *context)
 {
+    const adapter *a = context;
     ent_status st;
     char *weights = NULL, *config = NULL;
     ENT_GO(ent_format(&weights, "%s/adapter_model.safetensors", folder));
     ENT_GO(ent_format(&config, "%s/adapter_config.json", folder));
-    ENT_GO(ent_safetensors_write(weights, tensors, count));
-    ENT_GO(ent_atomic_write(config, text, strlen(text)));
+    ENT_GO(ent_safetensors_write(weights, a->tensors, a->count));
+    ENT_GO(ent_atomic_write(config, a->config, strlen(a->config)));
 done:
     free(weights);
     free(config);
     return st;
 }
 
-static void remove_files(const char *folder)
-{
-    static const char *const names[] = {"adapter_model.safetensors", "adapter_config.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path;
-        if (ent_format(&path, "%s/%s", folder, names[i]) != ENT_OK)
-            continue;
-        unlink(path);
-        free(path);
-    }
-    rmdir(folder);
-}
-
-/* Makes the folder under a temporary name beside its place and renames it. */
-static ent_status write_new(const char *folder, const char *text, const ent_st_tensor *tensors, size_t count)
-{
-    ent_status st;
-    char *parent = NULL, *temporary = NULL;
-    ENT_GO(ent_path_folder(&parent, folder));
-    ENT_GO(ent_make_dirs(parent));
-    ENT_GO(ent_path_temporary(&temporary, folder));
-    ENT_GO(ent_make_dirs(temporary));
-    st = write_files(temporary, text, tensors, count);
-    if (st == ENT_OK && rename(temporary, folder) != 0)
-        st = ent_fail(ENT_EIO, "%s: %s", folder, strerror(errno));
-    if (st != ENT_OK) {
-        remove_files(temporary);
-        goto done;
-    }
-    ENT_GO(ent_sync_folder(parent));
-done:
-    free(parent);
-    free(temporary);
-    return st;
-}
-
 ent_status ent_peft_write(const char *folder, const ent_lora_config *config, const char *base_model,
                           const ent_st_tensor *tensors, size_t count)
 {
-    ent_status st;
-    char *text = NULL, *place = NULL;
-    ENT_GO(make_config(&text, config, base_model));
-    ENT_GO(ent_strdup(&place, folder)); /* without slashes at its end, behind which there is no name */
-    for (size_t n = strlen(place); n > 1 && place[n - 1] == '/'; n--)
-        place[n - 1] = 0;
-    if (ent_path_is_folder(place))
-        ENT_GO(write_files(place, text, tensors, count));
-    else
-        ENT_GO(write_new(place, text, tensors, count));
-done:
+    char *text;
+    ENT_TRY(make_config(&text, config, base_model));
+    const ent_status st = ent_atomic_folder(folder, write_files, &(adapter){text, tensors, count});
     free(text);
-    free(place);
     return st;
 }

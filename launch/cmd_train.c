@@ -6,6 +6,7 @@
 #include "launch/cmd.h"
 #include "launch/comm_open.h"
 #include "launch/run.h"
+#include "launch/signals.h"
 
 typedef struct arguments {
     const char *config;
@@ -22,22 +23,25 @@ static int help(void)
         fprintf(stderr, "entrenar: %s\n", ent_message());
         return ENT_EXIT_FAILED;
     }
-    printf("usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n"
-           "       [--trace FILE]\n\n"
-           "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same "
-           "bits\n"
-           "for any number of ranks and threads.\n\n"
-           "  --set KEY=VALUE  sets a key of the config; KEY= takes it back\n"
-           "  --resume         goes on from the newest checkpoint in training.output_dir\n"
-           "  --overwrite      replaces the run in training.output_dir\n"
-           "  --dry-run        checks config, model and data, says what would be done, writes nothing\n"
-           "  --quiet          no progress on the terminal\n"
-           "  --trace FILE     writes the loss, gradient norm and rate of each step exactly, and a hash of the "
-           "parameters,\n"
-           "                   when the run has ended; `entrenar trace compare` compares two of them\n\n"
-           "exit codes: 0 done, 1 failed, 2 usage\n\n"
-           "Keys of the config:\n\n%s",
-           keys);
+    printf(
+        "usage: entrenar-train CONFIG [--set KEY=VALUE]... [--resume | --overwrite] [--dry-run] [--quiet]\n"
+        "       [--trace FILE]\n\n"
+        "Fine-tunes a model as CONFIG (YAML) says. Under mpirun, the ranks share the work; the result has the same "
+        "bits\n"
+        "for any number of ranks and threads.\n\n"
+        "  --set KEY=VALUE  sets a key of the config; KEY= takes it back\n"
+        "  --resume         goes on from the newest checkpoint in training.output_dir\n"
+        "  --overwrite      replaces the run in training.output_dir\n"
+        "  --dry-run        checks config, model and data, says what would be done, writes nothing\n"
+        "  --quiet          no progress on the terminal\n"
+        "  --trace FILE     writes the loss, gradient norm and rate of each step exactly, and a hash of the "
+        "parameters,\n"
+        "                   when the run has ended; `entrenar trace compare` compares two of them\n\n"
+        "exit codes: 0 done; 1 failed; 2 command line, config, model or data are not as needed, nothing was begun;\n"
+        "75 stopped by SIGUSR1, SIGTERM or SIGINT after saving (run it again with --resume; a second SIGINT ends at\n"
+        "once, unsaved)\n\n"
+        "Keys of the config:\n\n%s",
+        keys);
     free(keys);
     return ENT_EXIT_DONE;
 }
@@ -85,15 +89,25 @@ static void say_where(const ent_run *run)
     const char *kind = run->model.lora.r ? "adapter" : "model";
     printf(
         "done    %s    %s/%s\n        checkpoint %s/checkpoints/step-%08lld.h5\n        metrics    %s/metrics.jsonl\n",
-        kind, dir, kind, dir, (long long)run->done, dir);
+        kind, dir, kind, dir, (long long)run->at.done, dir);
 }
 
-static ent_status train(const ent_config *config, ent_comm *comm, const ent_run_options *options)
+/* What another try would not mend. A file system that fails for a while may have held the checkpoint that was there. */
+static int code_before_begin(ent_status st, bool resume)
+{
+    return st == ENT_ECOMM || st == ENT_ENOMEM || (st == ENT_EIO && resume) ? ENT_EXIT_FAILED : ENT_EXIT_USAGE;
+}
+
+static int train(const ent_config *config, ent_comm *comm, const ent_run_options *options)
 {
     ent_run run;
     ent_status st;
-    ENT_GO(ent_run_open(&run, config, comm, options));
-    if (options->dry_run)
+    int failed = ENT_EXIT_FAILED;
+    ent_signals_catch();
+    st = ent_run_open(&run, config, comm, options);
+    if (st != ENT_OK)
+        failed = code_before_begin(st, options->resume);
+    if (st != ENT_OK || options->dry_run)
         goto done;
     ENT_GO(ent_run_train(&run));
     if (run.speaks)
@@ -103,8 +117,10 @@ done:
         fprintf(stderr, "entrenar: %s\n", ent_message());
         comm->abort(comm, ENT_EXIT_FAILED);
     }
+    if (st != ENT_OK && comm->rank == 0)
+        fprintf(stderr, "entrenar: %s\n", ent_message());
     ent_run_close(&run);
-    return st;
+    return st == ENT_OK ? ENT_EXIT_DONE : st == ENT_ESTOPPED ? ENT_EXIT_STOPPED : failed;
 }
 
 static int run_all(const arguments *a)
@@ -126,13 +142,16 @@ static int run_all(const arguments *a)
     const bool tells = comm == NULL || comm->rank == 0;
     if (comm)
         st = ent_comm_agree(comm, st);
+    int code;
     if (st == ENT_OK)
-        st = train(config, comm, &a->run);
+        code = train(config, comm, &a->run);
+    else
+        code = code_before_begin(st, false);
     if (st != ENT_OK && tells)
         fprintf(stderr, "entrenar: %s\n", ent_message());
     ent_comm_free(comm);
     ent_config_free(config);
-    return st == ENT_OK ? ENT_EXIT_DONE : ENT_EXIT_FAILED;
+    return code;
 }
 
 int ent_cmd_train(int argc, char **argv)

@@ -103,9 +103,6 @@ static ent_status inspect_checkpoint(description *d, const char *path)
     add_seed(d->settings, s->seed);
     ent_json_add_string(d->settings, "kernel", s->kernel);
     ent_json_add_string(d->settings, "config_hash", s->config_hash);
-    ent_json_add_double(d->settings, "best_val_loss", s->best_val_loss);
-    ent_json_add_int(d->settings, "best_step", s->best_step);
-    ent_json_add_int(d->settings, "evals_since_best", s->evals_since_best);
     const ent_status st = add_parts(d, &listing);
     ent_hdf5_listing_free(&listing);
     return st;

@@ -8,6 +8,8 @@
 #include "io/digest.h"
 #include "launch/report.h"
 #include "launch/run_folder.h"
+#include "launch/run_identity.h"
+#include "launch/signals.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
@@ -15,6 +17,8 @@
 
 void ent_run_close(ent_run *run)
 {
+    ent_run_folder_release(run);
+    ent_json_free(run->identity);
     ent_numeric_trace_free(run->trace);
     ent_metrics_close(run->metrics);
     ent_trainer_free(run->trainer);
@@ -83,12 +87,20 @@ done:
     return st;
 }
 
+int64_t ent_run_length(const ent_run *run)
+{
+    const ent_config *c = run->config;
+    const int64_t left = (int64_t)ent_dataset_units(run->train) * c->training.epochs - run->at.position;
+    if (c->training.max_steps)
+        return c->training.max_steps;
+    return run->at.done + (left + c->training.batch_size - 1) / c->training.batch_size;
+}
+
 static ent_status open_trainer(ent_run *run)
 {
     const ent_config *c = run->config;
-    const int64_t units = (int64_t)ent_dataset_units(run->train), batch = c->training.batch_size;
-    run->steps = c->training.max_steps ? c->training.max_steps : (units * c->training.epochs + batch - 1) / batch;
-    run->best_val_loss = NAN;
+    run->steps = ent_run_length(run);
+    run->at.evals = (ent_ckpt_evals){.best_val_loss = NAN, .eval_step = -1};
     const ent_trainer_options options = {.optimizer = {.kind = (ent_optimizer_kind)c->optimizer.name,
                                                        .beta1 = c->optimizer.beta1,
                                                        .beta2 = c->optimizer.beta2,
@@ -103,75 +115,41 @@ static ent_status open_trainer(ent_run *run)
                                                       .step_size = c->scheduler.step_size,
                                                       .gamma = c->scheduler.gamma},
                                          .grad_clip = c->training.grad_clip,
-                                         .batch_size = (size_t)batch,
+                                         .batch_size = (size_t)c->training.batch_size,
                                          .seq_len = (size_t)c->data.seq_len,
-                                         .seed = (uint64_t)c->training.seed};
+                                         .seed = (uint64_t)c->training.seed,
+                                         .stop = ent_signals_stop};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
 
-/* A digest of the mapped weights: of all names, shapes and types, and of a sample of each tensor's bytes, so that it
- * costs no time. Another model, or another version of it, is told apart. */
-static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_run *run)
+/* What decides the numbers is the same on all ranks; its digest is kept with the numbers. */
+static ent_status identify(ent_run *run)
 {
-    enum { SAMPLE = 4096 };
-    const ent_params *p = ent_decoder_params(run->model.decoder);
-    char next[ENT_SHA256_SIZE + 256 + SAMPLE] = "";
-    memset(hex, 0, ENT_SHA256_SIZE);
-    for (size_t i = 0; i < p->count && run->model.weights; i++) {
-        const ent_st_tensor *t = ent_safetensors_find(run->model.weights, p->items[i]->tensor.name);
-        if (t == NULL)
-            continue;
-        size_t n = (size_t)snprintf(next, ENT_SHA256_SIZE + 256, "%s %.150s %s %zu", hex, t->name,
-                                    ent_dtype_name(t->dtype), t->bytes);
-        const size_t sample = t->bytes < SAMPLE ? t->bytes : SAMPLE;
-        memcpy(next + n, (const char *)t->data + (t->bytes - sample) / 2, sample);
-        ent_sha256(hex, next, n + sample);
+    char *text = NULL;
+    ent_status st = ent_run_identity(&run->identity, run);
+    if (st == ENT_OK)
+        st = ent_json_print(&text, run->identity, false);
+    st = ent_comm_agree(run->comm, st);
+    if (st == ENT_OK) {
+        ent_sha256(run->config_hash, text, strlen(text));
+        st = ent_comm_same(run->comm, text, "what decides the numbers");
     }
-}
-
-/* What decides the numbers of a run, hashed: a checkpoint goes on only under the same. Length of the run, ranks,
- * threads, places and intervals are left out. */
-static ent_status hash_config(ent_run *run)
-{
-    const ent_config *c = run->config;
-    const ent_model_config *m = &run->model.config;
-    char weights[ENT_SHA256_SIZE];
-    const ent_lora_config *l = &run->model.lora;
-    char *text;
-    hash_weights(weights, run);
-    ENT_TRY(ent_format(&text,
-                       "%s model %s %d %.17g %.17g %zu %zu %s data %lld %d %d %d lora %zu %.17g %d %.17g %u optimizer "
-                       "%d %.17g %.17g %.17g %.17g %.17g %.17g "
-                       "scheduler %d %lld %.17g %lld %.17g training %lld %.17g %lld parameters %zu",
-                       weights, m->model_type, (int)m->rope_scaling, m->rope_theta, m->rms_norm_eps, m->sliding_window,
-                       m->first_window_layer, ent_dataset_digest(run->train), (long long)c->data.seq_len,
-                       c->data.mask_prompt, c->data.packing, c->data.shuffle, l->r, l->alpha, l->use_rslora, l->dropout,
-                       l->targets, (int)c->optimizer.name, c->optimizer.lr, c->optimizer.beta1, c->optimizer.beta2,
-                       c->optimizer.eps, c->optimizer.weight_decay, c->optimizer.momentum, (int)c->scheduler.name,
-                       (long long)c->scheduler.warmup_steps, c->scheduler.min_lr, (long long)c->scheduler.step_size,
-                       c->scheduler.gamma, (long long)c->training.batch_size, c->training.grad_clip,
-                       (long long)c->training.seed, ent_decoder_params(run->model.decoder)->n_trainable));
-    ent_sha256(run->config_hash, text, strlen(text));
     free(text);
-    return ENT_OK;
+    return st;
 }
 
-/* The others get the numbers of rank 0, which may have read a checkpoint. */
+/* The others get the numbers of rank 0, which may have read a checkpoint. A run that is prolonged after a last step of
+ * fewer units has other steps left than one of that length from the start. */
 static ent_status share_state(ent_run *run)
 {
     ent_params *p = ent_decoder_params(run->model.decoder);
-    struct {
-        int64_t done, best_step, evals_since_best;
-        double best_val_loss;
-    } s = {run->done, run->best_step, run->evals_since_best, run->best_val_loss};
-    ENT_TRY(run->comm->bcast(run->comm, &s, sizeof s, 0));
-    run->done = s.done;
-    run->best_step = s.best_step;
-    run->evals_since_best = s.evals_since_best;
-    run->best_val_loss = s.best_val_loss;
+    ENT_TRY(run->comm->bcast(run->comm, &run->at, sizeof run->at, 0));
     ent_real *const buffers[] = {p->value, p->m, p->v};
     for (int i = 0; i < 3; i++)
         ENT_TRY(run->comm->bcast(run->comm, buffers[i], p->n_trainable * sizeof(ent_real), 0));
+    run->steps = ent_run_length(run);
+    ent_trainer_set_steps(run->trainer, run->steps);
+    run->saved = run->at.done;
     return ENT_OK;
 }
 
@@ -239,7 +217,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     run->speaks = comm->rank == 0 && !options->quiet;
     ent_comm *const c = comm;
     ENT_TRY(same_config(run));
-    ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_check(run) : ENT_OK));
+    ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_claim(run) : ENT_OK));
     ENT_TRY(ent_place(&run->place, comm, config->compute.threads));
     ent_set_threads(run->place.threads);
     if (!config->distributed.allow_mixed_cpus)
@@ -248,8 +226,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_data(run) : ENT_OK)); /* it makes the cache that the others map */
     ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
-    ENT_TRY(ent_comm_agree(c, hash_config(run)));
-    ENT_TRY(ent_comm_same(c, run->config_hash, "model and data"));
+    ENT_TRY(identify(run));
     if (run->speaks)
         say_what_is_trained(run);
     if (options->dry_run)
@@ -257,120 +234,4 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && options->trace ? open_trace(run) : ENT_OK));
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? ent_run_folder_begin(run) : ENT_OK));
     return share_state(run);
-}
-
-/* Unit i of the step that begins at run->first * batch_size in the endless row of epochs. */
-static ent_status train_unit(ent_unit *out, void *context, size_t i)
-{
-    ent_run *run = context;
-    const int64_t units = (int64_t)ent_dataset_units(run->train);
-    const int64_t position = run->first * run->config->training.batch_size + (int64_t)i;
-    const int64_t epoch = position / units;
-    if (epoch != run->order_epoch) {
-        ent_order_fill(run->order, (size_t)units, (uint64_t)run->config->training.seed, (uint64_t)epoch,
-                       run->config->data.shuffle);
-        run->order_epoch = epoch;
-    }
-    ent_dataset_unit(out, run->train, run->order[position % units]);
-    return ENT_OK;
-}
-
-static ent_status val_unit(ent_unit *out, void *context, size_t i)
-{
-    ent_dataset_unit(out, ((ent_run *)context)->val, i);
-    return ENT_OK;
-}
-
-/* Units of a step: batch_size, but for the last of a run that is as long as its epochs. */
-static size_t units_of_step(const ent_run *run, int64_t step)
-{
-    const int64_t batch = run->config->training.batch_size;
-    if (run->config->training.max_steps)
-        return (size_t)batch;
-    const int64_t left = (int64_t)ent_dataset_units(run->train) * run->config->training.epochs - step * batch;
-    return (size_t)(left < batch ? left : batch);
-}
-
-/* Evaluates, remembers the best, and keeps its adapter. *stop: patience is at its end. */
-static ent_status evaluate(ent_run *run, bool *stop)
-{
-    const ent_config *c = run->config;
-    double loss;
-    int64_t targets;
-    ENT_TRY(ent_trainer_evaluate(&loss, &targets, run->trainer, ent_dataset_units(run->val), val_unit, run));
-    const bool best = !(loss >= run->best_val_loss);
-    if (best) {
-        run->best_val_loss = loss;
-        run->best_step = run->done;
-        run->evals_since_best = 0;
-    } else {
-        run->evals_since_best++;
-    }
-    *stop = c->eval.patience && run->evals_since_best >= c->eval.patience;
-    if (run->speaks) {
-        printf("step %lld: validation loss %.4f, perplexity %.3f%s\n", (long long)run->done, loss, exp(loss),
-               best ? "" : " (not better)");
-        fflush(stdout);
-    }
-    ent_status st = ENT_OK;
-    if (run->metrics)
-        st = ent_metrics_write_eval(run->metrics, run->done, loss, exp(loss), targets);
-    if (run->metrics && st == ENT_OK && best && run->done && c->eval.every)
-        st = ent_run_folder_save(run, run->model.lora.r ? "adapter-best" : "model-best");
-    return ent_comm_agree(run->comm, st);
-}
-
-int64_t ent_run_position(const ent_run *run)
-{
-    const int64_t at = run->done * run->config->training.batch_size;
-    const int64_t all = (int64_t)ent_dataset_units(run->train) * run->config->training.epochs;
-    return run->config->training.max_steps == 0 && at > all ? all : at;
-}
-
-static ent_status log_step(ent_run *run, const ent_step_result *r, double seconds, double begun, int64_t begun_at)
-{
-    const double rate = (double)r->tokens / (seconds > 1e-9 ? seconds : 1e-9);
-    const ent_metrics_step line = {.step = run->done,
-                                   .epoch = (double)ent_run_position(run) / (double)ent_dataset_units(run->train),
-                                   .loss = r->loss,
-                                   .lr = r->lr,
-                                   .grad_norm = r->grad_norm,
-                                   .tokens = r->targets,
-                                   .tokens_per_s = rate,
-                                   .seconds = seconds};
-    if (run->speaks && (run->done % run->config->training.log_every == 0 || run->done == run->steps))
-        ent_report_step(run->done, run->steps, r, rate,
-                        (ent_now() - begun) / (double)(run->done - begun_at) * (double)(run->steps - run->done));
-    const ent_params *p = ent_decoder_params(run->model.decoder);
-    const ent_numeric_step numbers = {run->done, r->loss, r->grad_norm, r->lr};
-    if (run->trace)
-        ENT_TRY(ent_numeric_trace_step(run->trace, &numbers, p->value, p->n_trainable));
-    return run->metrics ? ent_metrics_write_step(run->metrics, &line) : ENT_OK;
-}
-
-ent_status ent_run_train(ent_run *run)
-{
-    const ent_config *c = run->config;
-    const double begun = ent_now();
-    const int64_t begun_at = run->done;
-    ent_step_result result = {0};
-    bool stop;
-    if (run->val && run->done == 0)
-        ENT_TRY(evaluate(run, &stop));
-    stop = c->eval.patience && run->evals_since_best >= c->eval.patience; /* a run that has stopped stays stopped */
-    while (run->done < run->steps && !stop) {
-        const double start = ent_now();
-        run->first = run->done;
-        ENT_TRY(ent_trainer_step(&result, run->trainer, run->done, units_of_step(run, run->done), train_unit, run));
-        run->done++;
-        ENT_TRY(ent_comm_agree(run->comm, log_step(run, &result, ent_now() - start, begun, begun_at)));
-        const bool last = run->done == run->steps;
-        if (run->val && (last || (c->eval.every && run->done % c->eval.every == 0)))
-            ENT_TRY(evaluate(run, &stop));
-        if (last || stop || (c->checkpoint.every && run->done % c->checkpoint.every == 0))
-            ENT_TRY(ent_comm_agree(run->comm, run->metrics ? ent_run_folder_checkpoint(run, &result) : ENT_OK));
-    }
-    ENT_TRY(ent_comm_agree(run->comm,
-                           run->metrics ? ent_run_folder_save(run, run->model.lora.r ? "adapter" : "model") : ENT_OK));
-    return ent_comm_agree(run->comm, run->trace ? ent_numeric_trace_commit(run->trace) : ENT_OK);
 }

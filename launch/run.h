@@ -5,7 +5,9 @@
 #include <stdbool.h>
 
 #include "io/config.h"
+#include "io/checkpoint.h"
 #include "io/dataset.h"
+#include "io/lock_file.h"
 #include "io/metrics.h"
 #include "io/numeric_trace.h"
 #include "launch/model.h"
@@ -17,6 +19,14 @@ typedef struct ent_run_options {
     const char *trace; /* file of a numeric trace; NULL: none */
 } ent_run_options;
 
+/* How far a run has come; equal on all ranks. */
+typedef struct ent_run_progress {
+    int64_t done;     /* steps */
+    int64_t position; /* units consumed since the start of the run: the position in the data */
+    ent_ckpt_evals evals;
+    ent_step_result last; /* what the last step did */
+} ent_run_progress;
+
 typedef struct ent_run {
     const ent_config *config;
     ent_run_options options;
@@ -26,26 +36,32 @@ typedef struct ent_run {
     ent_model model;
     ent_dataset *train, *val; /* val may be NULL */
     ent_trainer *trainer;
+    ent_lock_file *lock;      /* of rank 0: on the run folder */
+    bool made_folder;         /* which was not there before */
     ent_metrics *metrics;     /* of rank 0 */
     ent_numeric_trace *trace; /* of rank 0, if wanted */
-    char config_hash[65];
-    uint32_t *order;      /* of the units of order_epoch */
-    int64_t order_epoch;  /* -1: none yet */
-    int64_t steps;        /* of the whole run */
-    int64_t first;        /* step of this step's first unit, while units are dealt */
-    int64_t done;         /* steps done */
-    double best_val_loss; /* and the step it was reached after; NaN: no evaluation yet */
-    int64_t best_step, evals_since_best;
+    ent_json *identity;       /* launch/run_identity.h */
+    char config_hash[65];     /* of its text */
+    uint32_t *order;          /* of the units of order_epoch */
+    int64_t order_epoch;      /* -1: none yet */
+    int64_t steps;            /* of the whole run */
+    ent_run_progress at;
+    int64_t saved; /* steps that were done when it was saved last */
 } ent_run;
 
-/* Loads and checks all of it; the run folder is written only after everything else is right. Collective; the caller
+/* Loads and checks all of it; the run folder is written (but for its lock and the cache of the data) only
+ * after everything else is right. Collective; the caller
  * frees with ent_run_close also after a failure. */
 ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, const ent_run_options *options);
 
-/* Units consumed since the start of the run: the position in the data. */
-int64_t ent_run_position(const ent_run *run);
+/* Steps of the whole run: max_steps, or what epochs leave from where it is. */
+int64_t ent_run_length(const ent_run *run);
 
-/* Trains to the end; leaves the adapter, the checkpoint and the metrics in the run folder. Collective. */
+/* Epochs done, in parts. */
+double ent_run_epoch(const ent_run *run);
+
+/* Trains to the end; leaves the adapter, the checkpoint and the metrics in the run folder. ENT_ESTOPPED: a signal has
+ * come, the state is saved, and the message says so. Collective. */
 ent_status ent_run_train(ent_run *run);
 
 void ent_run_close(ent_run *run);

@@ -1,7 +1,6 @@
 #include "launch/run_folder.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +39,7 @@ static ent_status check_input(const ent_run *run, const char *input, const char 
     return ENT_OK;
 }
 
-ent_status ent_run_folder_check(const ent_run *run)
+static ent_status check(const ent_run *run)
 {
     if (run->options.overwrite) {
         ENT_TRY(check_input(run, run->config->model.path, "model.path"));
@@ -61,12 +60,44 @@ ent_status ent_run_folder_check(const ent_run *run)
     return ENT_OK;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
+static ent_status sweep(const ent_run *run)
 {
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
+    ent_sweep_temporaries(run->config->training.output_dir);
+    for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
+        char *path;
+        ENT_TRY(join(&path, run, contents[i]));
+        ent_sweep_temporaries(path);
+        free(path);
+    }
+    return ENT_OK;
+}
+
+ent_status ent_run_folder_claim(ent_run *run)
+{
+    char *path;
+    run->made_folder = !ent_path_is_folder(run->config->training.output_dir);
+    ENT_TRY(ent_make_dirs(run->config->training.output_dir));
+    ENT_TRY(join(&path, run, "lock"));
+    ent_status st = ent_lock_file_take(&run->lock, path);
+    free(path);
+    if (st == ENT_OK)
+        st = check(run);
+    return st == ENT_OK ? sweep(run) : st;
+}
+
+void ent_run_folder_release(ent_run *run)
+{
+    char *cache;
+    if (run->lock == NULL)
+        return;
+    if (run->made_folder && run->metrics == NULL && join(&cache, run, "cache") == ENT_OK) {
+        ent_remove_tree(cache);
+        free(cache);
+    }
+    ent_lock_file_release(run->lock);
+    run->lock = NULL;
+    if (run->made_folder && run->metrics == NULL)
+        rmdir(run->config->training.output_dir); /* it stays if there is something in it */
 }
 
 static ent_status remove_old(const ent_run *run)
@@ -74,8 +105,7 @@ static ent_status remove_old(const ent_run *run)
     for (size_t i = 0; i < sizeof contents / sizeof *contents - 1; i++) { /* the cache is this run's already */
         char *path;
         ENT_TRY(join(&path, run, contents[i]));
-        const bool failed = access(path, F_OK) == 0 && nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0;
-        const ent_status st = failed ? ent_fail(ENT_EIO, "%s: %s", path, strerror(errno)) : ENT_OK;
+        const ent_status st = ent_remove_tree(path) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
         free(path);
         ENT_TRY(st);
     }
@@ -103,60 +133,87 @@ static ent_status checkpoint_tensors(ent_ckpt_tensor **out, size_t *count, const
     return ENT_OK;
 }
 
+/* What the metadata of a checkpoint says beside its state. */
+static ent_status read_metadata(ent_step_result *last, int64_t *planned, const ent_json *metadata, const char *where)
+{
+    const ent_json *metrics = ent_json_member(metadata, "metrics");
+    ENT_TRY(ent_json_get_double(&last->loss, metrics, "loss", where));
+    ENT_TRY(ent_json_get_double(&last->grad_norm, metrics, "grad_norm", where));
+    ENT_TRY(ent_json_get_double(&last->lr, metrics, "lr", where));
+    return ent_json_get_int(planned, metadata, "planned_steps", where);
+}
+
+/* The checkpoint can be gone on from here. */
+static ent_status accept(const ent_run *run, const ent_ckpt_state *state, int64_t planned)
+{
+    const char *dir = run->config->training.output_dir;
+    if (!run->config->distributed.allow_mixed_cpus && strcmp(state->kernel, ent_gemm_kernel()) != 0)
+        return ent_fail(ENT_ECONFIG,
+                        "%s: the checkpoint of step %lld was computed with %s, here is %s: the bits would "
+                        "differ; distributed.allow_mixed_cpus: true allows it",
+                        dir, (long long)state->step, state->kernel, ent_gemm_kernel());
+    if (ent_run_length(run) < planned)
+        return ent_fail(ENT_ECONFIG,
+                        "%s: the run was to have %lld steps, is now to have %lld: training.max_steps and epochs can "
+                        "make it longer, not shorter",
+                        dir, (long long)planned, (long long)ent_run_length(run));
+    return ENT_OK;
+}
+
 static ent_status read_state(ent_run *run)
 {
     ent_status st;
+    const char *dir = run->config->training.output_dir;
     ent_ckpt_state state = {0};
+    ent_json *metadata = NULL;
     char *notes = NULL;
     bool any;
     ent_ckpt_tensor *tensors = NULL;
     size_t count;
-    ENT_GO(ent_checkpoint_exists(&any, run->config->training.output_dir));
+    int64_t planned;
+    ENT_GO(ent_checkpoint_exists(&any, dir));
     if (!any) {
         if (run->speaks)
-            printf("resume  %s: no checkpoint yet, the run starts from its beginning\n",
-                   run->config->training.output_dir);
+            printf("resume  %s: no checkpoint yet, the run starts from its beginning\n", dir);
         goto done;
     }
     ENT_GO(checkpoint_tensors(&tensors, &count, run));
-    st = ent_checkpoint_read_newest(&state, &notes, run->config->training.output_dir, tensors, count);
-    if (notes && *notes)
-        fprintf(stderr, "%s%s", notes, notes[strlen(notes) - 1] == '\n' ? "" : "\n");
+    st = ent_checkpoint_read_newest(&state, &run->at.evals, &metadata, &notes, dir, tensors, count, run->identity);
+    if (notes)
+        fputs(notes, stderr);
     if (st != ENT_OK)
         goto done;
-    if (strcmp(state.config_hash, run->config_hash) != 0)
-        ENT_GO(ent_fail(ENT_ECONFIG,
-                        "%s: the checkpoint of step %lld is of another configuration (model, data, lora, "
-                        "optimizer, scheduler, batch_size or seed differ)",
-                        run->config->training.output_dir, (long long)state.step));
-    if (!run->config->distributed.allow_mixed_cpus && strcmp(state.kernel, ent_gemm_kernel()) != 0)
-        ENT_GO(ent_fail(ENT_ECONFIG,
-                        "%s: the checkpoint of step %lld was computed with %s, here is %s: the bits would "
-                        "differ; distributed.allow_mixed_cpus: true allows it",
-                        run->config->training.output_dir, (long long)state.step, state.kernel, ent_gemm_kernel()));
-    if (run->steps < state.step ||
-        (run->steps > state.step && state.unit_position != state.step * run->config->training.batch_size))
-        ENT_GO(ent_fail(
-            ENT_ECONFIG, "%s: the checkpoint of step %lld %s", run->config->training.output_dir, (long long)state.step,
-            run->steps < state.step ? "is beyond the end of this run: training.max_steps or epochs is too small"
-                                    : "ended its run with a step of fewer units: the run can't be prolonged"));
-    run->done = state.step;
-    run->best_val_loss = state.best_val_loss;
-    run->best_step = state.best_step;
-    run->evals_since_best = state.evals_since_best;
+    run->at.done = state.step;
+    run->at.position = state.unit_position;
+    ENT_GO(read_metadata(&run->at.last, &planned, metadata, dir));
+    ENT_GO(accept(run, &state, planned));
     if (run->speaks)
-        printf("resume  from step %lld\n", (long long)run->done);
+        printf("resume  from step %lld\n", (long long)run->at.done);
 done:
+    ent_json_free(metadata);
     free(notes);
     free(tensors);
+    return st;
+}
+
+static ent_status open_log(ent_run *run)
+{
+    char *path;
+    int64_t missing;
+    ENT_TRY(join(&path, run, "metrics.jsonl"));
+    const ent_status st =
+        ent_metrics_open(&run->metrics, &missing, path, run->at.done, run->at.done ? run->at.evals.eval_step : -1);
+    if (st == ENT_OK && missing)
+        fprintf(stderr, "entrenar: %s: %lld of the %lld steps up to the checkpoint are not in it any more\n", path,
+                (long long)missing, (long long)run->at.done);
+    free(path);
     return st;
 }
 
 ent_status ent_run_folder_begin(ent_run *run)
 {
     ent_status st;
-    char *text = NULL, *path = NULL, *metrics = NULL;
-    ENT_GO(ent_make_dirs(run->config->training.output_dir));
+    char *text = NULL, *path = NULL;
     if (run->options.overwrite)
         ENT_GO(remove_old(run));
     if (run->options.resume)
@@ -164,52 +221,67 @@ ent_status ent_run_folder_begin(ent_run *run)
     ENT_GO(ent_config_print(&text, run->config));
     ENT_GO(join(&path, run, "config.yaml"));
     ENT_GO(ent_atomic_write(path, text, strlen(text)));
-    ENT_GO(join(&metrics, run, "metrics.jsonl"));
-    ENT_GO(ent_metrics_open(&run->metrics, metrics, run->done > 0 ? run->done : -1));
+    ENT_GO(open_log(run));
 done:
     free(text);
     free(path);
-    free(metrics);
     return st;
 }
 
-/* What stands beside the numbers: the config and what the last step measured. */
-static ent_status add_metadata(ent_json *to, const ent_run *run, const ent_step_result *last)
+static ent_status copy_members(ent_json *to, const ent_json *from)
 {
+    for (const ent_json *m = ent_json_first(from); m; m = ent_json_next(m))
+        ent_json_add_string(to, ent_json_key(m), ent_json_string(m));
+    return ENT_OK;
+}
+
+/* What stands beside the numbers: what decides them, the config, and what the last step measured. */
+static ent_status add_metadata(ent_json *to, const ent_run *run)
+{
+    const ent_step_result *last = &run->at.last;
+    ENT_TRY(copy_members(ent_json_add_object(to, "decides"), run->identity));
     ENT_TRY(ent_config_to_json(ent_json_add_object(to, "config"), run->config));
+    ent_json_add_int(to, "planned_steps", run->steps);
     ent_json *metrics = ent_json_add_object(to, "metrics");
     ent_json_add_double(metrics, "loss", last->loss);
     ent_json_add_double(metrics, "grad_norm", last->grad_norm);
     ent_json_add_double(metrics, "lr", last->lr);
-    if (isfinite(run->best_val_loss))
-        ent_json_add_double(metrics, "best_val_loss", run->best_val_loss);
+    if (isfinite(run->at.evals.best_val_loss))
+        ent_json_add_double(metrics, "best_val_loss", run->at.evals.best_val_loss);
     return ENT_OK;
 }
 
-ent_status ent_run_folder_checkpoint(const ent_run *run, const ent_step_result *last)
+static ent_status write_checkpoint(const ent_run *run)
 {
     ent_status st;
     ent_ckpt_tensor *tensors = NULL;
     size_t count;
     const ent_config *c = run->config;
-    ent_ckpt_state state = {.step = run->done,
-                            .unit_position = ent_run_position(run),
-                            .epoch = (double)ent_run_position(run) / (double)ent_dataset_units(run->train),
-                            .seed = (uint64_t)c->training.seed,
-                            .best_val_loss = run->best_val_loss,
-                            .best_step = run->best_step,
-                            .evals_since_best = run->evals_since_best};
+    ent_ckpt_state state = {.step = run->at.done,
+                            .unit_position = run->at.position,
+                            .epoch = ent_run_epoch(run),
+                            .seed = (uint64_t)c->training.seed};
     snprintf(state.config_hash, sizeof state.config_hash, "%s", run->config_hash);
     snprintf(state.kernel, sizeof state.kernel, "%s", ent_gemm_kernel());
     ent_json *metadata = ent_json_new_object();
-    ENT_GO(add_metadata(metadata, run, last));
+    ENT_GO(add_metadata(metadata, run));
     ENT_GO(checkpoint_tensors(&tensors, &count, run));
-    ENT_GO(ent_checkpoint_write(c->training.output_dir, tensors, count, &state, metadata, c->checkpoint.keep,
+    ENT_GO(ent_checkpoint_write(c->training.output_dir, tensors, count, &state, &run->at.evals, metadata,
                                 c->checkpoint.metadata == ENT_METADATA_YAML));
 done:
     free(tensors);
     ent_json_free(metadata);
     return st;
+}
+
+ent_status ent_run_folder_checkpoint(const ent_run *run)
+{
+    const ent_config *c = run->config;
+    ENT_TRY(ent_metrics_sync(run->metrics));
+    ENT_TRY(write_checkpoint(run));
+    if (ent_checkpoint_prune(c->training.output_dir, run->at.done, c->checkpoint.keep) != ENT_OK)
+        fprintf(stderr, "entrenar: an old checkpoint stays: %s\n", ent_message()); /* nothing is lost by it */
+    return ENT_OK;
 }
 
 /* Files of the model folder that a fully trained model needs beside its weights. */
@@ -244,25 +316,37 @@ static ent_status copy_model_files(const ent_run *run, const char *folder)
     return ENT_OK;
 }
 
+typedef struct full_model {
+    const ent_run *run;
+    const ent_st_tensor *tensors;
+    size_t count;
+} full_model;
+
+static ent_status write_model(const char *folder, const void *context)
+{
+    const full_model *m = context;
+    char *file;
+    ENT_TRY(ent_format(&file, "%s/model.safetensors", folder));
+    ent_status st = ent_safetensors_write(file, m->tensors, m->count);
+    free(file);
+    return st == ENT_OK ? copy_model_files(m->run, folder) : st;
+}
+
 ent_status ent_run_folder_save(const ent_run *run, const char *name)
 {
     ent_status st;
-    char *folder = NULL, *file = NULL;
+    char *folder = NULL;
     ent_st_tensor *tensors = NULL;
     size_t count;
+    ENT_GO(ent_metrics_sync(run->metrics)); /* the run folder is where it was */
     ENT_GO(join(&folder, run, name));
     ENT_GO(ent_trainable_tensors(&tensors, &count, ent_decoder_params(run->model.decoder)));
-    if (run->model.lora.r) {
+    if (run->model.lora.r)
         ENT_GO(ent_peft_write(folder, &run->model.lora, run->config->model.path, tensors, count));
-    } else {
-        ENT_GO(ent_make_dirs(folder));
-        ENT_GO(ent_format(&file, "%s/model.safetensors", folder));
-        ENT_GO(ent_safetensors_write(file, tensors, count));
-        ENT_GO(copy_model_files(run, folder));
-    }
+    else
+        ENT_GO(ent_atomic_folder(folder, write_model, &(full_model){run, tensors, count}));
 done:
     free(tensors);
     free(folder);
-    free(file);
     return st;
 }

@@ -15,6 +15,7 @@
 #include "io/yaml_json.h"
 
 static char run[] = "/tmp/entrenar-checkpoint-XXXXXX";
+static const ent_ckpt_evals evals0 = {.best_val_loss = 1.25, .best_step = 5, .evals_since_best = 2, .eval_step = 7};
 static float numbers[3][6], again[3][6];
 
 static ent_ckpt_tensor tensor(float memory[3][6])
@@ -70,19 +71,43 @@ static void write_step(int64_t step, int64_t keep, bool yaml)
     const ent_ckpt_tensor t = tensor(numbers);
     ent_json *metadata = ent_json_new_object();
     ent_json_add_double(ent_json_add_object(metadata, "metrics"), "loss", 2.5);
-    if (ent_checkpoint_write(run, &t, 1, &state, metadata, keep, yaml) != ENT_OK)
+    ent_json *decides = ent_json_add_object(metadata, "decides");
+    ent_json_add_string(decides, "optimizer.lr", "0.001");
+    ent_json_add_string(decides, "training.seed", "42");
+    if (ent_checkpoint_write(run, &t, 1, &state, &evals0, metadata, yaml) != ENT_OK ||
+        ent_checkpoint_prune(run, step, keep) != ENT_OK)
         fail_msg("%s", ent_message());
     ent_json_free(metadata);
+}
+
+/* The newest, as a run of this rate and seed reads it. */
+static ent_status read_newest(ent_ckpt_state *state, char **notes, const char *lr, const char *seed)
+{
+    ent_ckpt_tensor t = tensor(again);
+    ent_ckpt_evals evals;
+    ent_json *metadata, *decides = ent_json_new_object();
+    ent_json_add_string(decides, "optimizer.lr", lr);
+    ent_json_add_string(decides, "training.seed", seed);
+    memset(again, 0, sizeof again);
+    const ent_status st = ent_checkpoint_read_newest(state, &evals, &metadata, notes, run, &t, 1, decides);
+    if (st == ENT_OK) {
+        assert_true(evals.best_val_loss == 1.25 && evals.best_step == 5);
+        assert_true(evals.evals_since_best == 2 && evals.eval_step == 7);
+        assert_true(ent_json_number(ent_json_member(ent_json_member(metadata, "metrics"), "loss")) == 2.5);
+    } else {
+        assert_null(metadata);
+    }
+    ent_json_free(metadata);
+    ent_json_free(decides);
+    return st;
 }
 
 /* Reads the newest: it is that of `step`, and `passed` (NULL: nothing) is in the notes. */
 static void newest_is(int64_t step, const char *passed)
 {
-    ent_ckpt_tensor t = tensor(again);
     ent_ckpt_state state;
     char *notes;
-    memset(again, 0, sizeof again);
-    if (ent_checkpoint_read_newest(&state, &notes, run, &t, 1) != ENT_OK)
+    if (read_newest(&state, &notes, "0.001", "42") != ENT_OK)
         fail_msg("%s", ent_message());
     assert_int_equal(state.step, step);
     for (int i = 0; i < 18; i++)
@@ -124,9 +149,7 @@ static void keeps_the_newest(void **unused)
     write_step(6, 1, false);
     assert_true(is_there("step-00000006.json") && !is_there("step-00000006.yaml"));
     newest_is(6, NULL);
-    fclose(fopen(in_run(".step-00000006.h5.tmp-1"), "w")); /* of a killed writer */
     write_step(100000000, 1, false);
-    assert_false(is_there(".step-00000006.h5.tmp-1"));
     newest_is(100000000, NULL);
 }
 
@@ -143,10 +166,9 @@ static void passes_over_the_damaged(void **unused)
     newest_is(20, "step-00000030.h5: No such file or directory\n");
     rename(in_run("step-00000010.h5"), in_run("step-00000020.h5")); /* good, but of another step */
     rename(in_run("step-00000010.json"), in_run("step-00000020.json"));
-    ent_ckpt_tensor t = tensor(again);
     ent_ckpt_state state;
     char *notes, expected[128];
-    assert_int_equal(ent_checkpoint_read_newest(&state, &notes, run, &t, 1), ENT_EFORMAT);
+    assert_int_equal(read_newest(&state, &notes, "0.001", "42"), ENT_EFORMAT);
     assert_non_null(strstr(notes, "step-00000020.h5: step: expected 20, found 10\n"));
     free(notes);
     snprintf(expected, sizeof expected, "%s/checkpoints: no usable checkpoint: step-00000050.h5: has SHA-256 ", run);
@@ -170,13 +192,35 @@ static void passes_over_bad_metadata(void **unused)
         fclose(f);
         newest_is(1, "step-00000002.json");
     }
-    char *digest = strstr(strstr(text, "/optimizer/v/"), "\"sha256\""); /* of the last tensor */
-    digest[12] = digest[12] == '0' ? '1' : '0';
-    FILE *f = fopen(in_run("step-00000002.json"), "w");
-    fwrite(text, 1, n, f);
-    fclose(f);
+    static const char *const values[] = {"2.5", "0.001", "Zen", "1.25"}; /* numbers and texts all over it */
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char *at = strstr(text, values[i]);
+        assert_non_null(at);
+        at[2]++;
+        FILE *f = fopen(in_run("step-00000002.json"), "w");
+        fwrite(text, 1, n, f);
+        fclose(f);
+        at[2]--;
+        newest_is(1, "step-00000002.json: has SHA-256 ");
+    }
     free(text);
-    newest_is(1, "step-00000002.h5: /optimizer/v/model.layers.0.mlp.up_proj.lora_A.weight has SHA-256 ");
+}
+
+/* Another configuration isn't a damage: the older checkpoints are not looked at, and what differs is named. */
+static void refuses_another_configuration(void **unused)
+{
+    (void)unused;
+    ent_ckpt_state state;
+    char *notes;
+    write_step(1, 9, false);
+    write_step(2, 9, true);
+    assert_int_equal(read_newest(&state, &notes, "0.002", "42"), ENT_ECONFIG);
+    assert_null(notes);
+    assert_non_null(strstr(ent_message(), "step-00000002.h5: is of another configuration: "
+                                          "optimizer.lr was 0.001, is 0.002"));
+    assert_null(strstr(ent_message(), "seed"));
+    assert_int_equal(read_newest(&state, &notes, "0.002", "43"), ENT_ECONFIG);
+    assert_non_null(strstr(ent_message(), "; training.seed was 42, is 43"));
 }
 
 /* The same digests as sha256sum's, in both notations; what the caller gave is there. */
@@ -205,16 +249,15 @@ static void metadata_tells_what_was_written(void **unused)
 static void says_when_there_is_none(void **unused)
 {
     (void)unused;
-    ent_ckpt_tensor t = tensor(again);
     ent_ckpt_state state;
     char *notes;
-    assert_int_equal(ent_checkpoint_read_newest(&state, &notes, run, &t, 1), ENT_EIO);
+    assert_int_equal(read_newest(&state, &notes, "0.001", "42"), ENT_EIO);
     assert_non_null(strstr(ent_message(), "/checkpoints: No such file or directory"));
     assert_null(notes);
     write_step(1, 1, false);
     unlink(in_run("step-00000001.h5"));
     unlink(in_run("step-00000001.json"));
-    assert_int_equal(ent_checkpoint_read_newest(&state, &notes, run, &t, 1), ENT_EIO);
+    assert_int_equal(read_newest(&state, &notes, "0.001", "42"), ENT_EIO);
     assert_non_null(strstr(ent_message(), "/checkpoints: no checkpoint"));
 }
 
@@ -224,6 +267,7 @@ int main(void)
         cmocka_unit_test_teardown(keeps_the_newest, clear),
         cmocka_unit_test_teardown(passes_over_the_damaged, clear),
         cmocka_unit_test_teardown(passes_over_bad_metadata, clear),
+        cmocka_unit_test_teardown(refuses_another_configuration, clear),
         cmocka_unit_test_teardown(metadata_tells_what_was_written, clear),
         cmocka_unit_test_teardown(says_when_there_is_none, clear),
     };

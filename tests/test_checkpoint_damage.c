@@ -25,8 +25,7 @@ static void fill(run *r, int64_t step)
                          .unit_position = 8 * step,
                          .seed = 42,
                          .config_hash = "abc",
-                         .kernel = "Zen",
-                         .best_val_loss = 1.5}};
+                         .kernel = "Zen"}};
     for (int i = 0; i < N; i++) {
         r->value[i] = (float)(step * 100 + i);
         r->m[i] = r->value[i] / 3;
@@ -43,8 +42,22 @@ static ent_status write_step(const char *folder, int64_t step, int64_t keep, boo
     fill(&r, step);
     ent_json *metadata = ent_json_new_object();
     ent_json_add_double(ent_json_add_object(metadata, "metrics"), "loss", 0.5);
-    const ent_status st = ent_checkpoint_write(folder, r.tensors, 2, &r.state, metadata, keep, yaml);
+    ent_json_add_object(metadata, "decides");
+    ent_status st = ent_checkpoint_write(folder, r.tensors, 2, &r.state, &(ent_ckpt_evals){0}, metadata, yaml);
+    if (st == ENT_OK)
+        st = ent_checkpoint_prune(folder, step, keep);
     ent_json_free(metadata);
+    return st;
+}
+
+static ent_status read_newest(run *r, char **notes, const char *folder)
+{
+    ent_ckpt_evals evals;
+    ent_json *metadata, *decides = ent_json_new_object();
+    const ent_status st =
+        ent_checkpoint_read_newest(&r->state, &evals, &metadata, notes, folder, r->tensors, 2, decides);
+    ent_json_free(metadata);
+    ent_json_free(decides);
     return st;
 }
 
@@ -55,7 +68,7 @@ static void newest_is(const char *folder, int64_t step, const char *note)
     char *notes;
     fill(&r, 0);
     fill(&expected, step);
-    const ent_status st = ent_checkpoint_read_newest(&r.state, &notes, folder, r.tensors, 2);
+    const ent_status st = read_newest(&r, &notes, folder);
     if (st != ENT_OK)
         fail_msg("%s", ent_message());
     assert_int_equal(r.state.step, step);
@@ -130,7 +143,7 @@ static void damage(const char *folder, const char *name, bool must_tell)
         fill(&r, 0);
         bytes[i] = (char)(bytes[i] ^ 0x10);
         put_file(path, bytes, n);
-        assert_ok(ent_checkpoint_read_newest(&r.state, &notes, folder, r.tensors, 2));
+        assert_ok(read_newest(&r, &notes, folder));
         if (must_tell || notes) {
             assert_int_equal(r.state.step, 10);
             assert_non_null(strstr(notes, note));
@@ -188,7 +201,7 @@ static void kills_lose_nothing(void **state)
         run r, expected;
         char *notes;
         fill(&r, 0);
-        assert_ok(ent_checkpoint_read_newest(&r.state, &notes, folder, r.tensors, 2));
+        assert_ok(read_newest(&r, &notes, folder));
         free(notes);
         assert_true(r.state.step >= done);
         done = r.state.step;

@@ -110,7 +110,7 @@ static void shows_the_newest_checkpoint_of_a_run(void **state)
     ent_ckpt_tensor tensor = {.name = "a.b", .n_dims = 2, .shape = {2, 3}, .value = value, .m = m, .v = v};
     ent_ckpt_state at = {.step = 7, .epoch = 0.5, .unit_position = 56, .seed = UINT64_MAX, .kernel = "Kernel"};
     ent_json *metadata = ent_json_new_object();
-    assert_ok(ent_checkpoint_write(run, &tensor, 1, &at, metadata, 3, false));
+    assert_ok(ent_checkpoint_write(run, &tensor, 1, &at, &(ent_ckpt_evals){0}, metadata, false));
     ent_json_free(metadata);
     static const char *const ways[] = {"", "checkpoints", "checkpoints/step-00000007.h5"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {

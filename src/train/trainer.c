@@ -10,7 +10,7 @@
 #include "src/tensor/gemm.h"
 
 /* Behind the gradient, the sums carry these of a step; so one reduction does it all. */
-enum { SUM_LOSS, SUM_TARGETS, SUM_TOKENS, SUM_FAILED, N_SUMS };
+enum { SUM_LOSS, SUM_TARGETS, SUM_TOKENS, SUM_FAILED, SUM_STOPPED, N_SUMS };
 
 struct ent_trainer {
     ent_decoder *decoder;
@@ -73,6 +73,11 @@ size_t ent_trainer_memory(const ent_trainer *t)
 {
     const size_t n = t->params->n_trainable;
     return t->planned + n * (4 * sizeof(ent_real) + sizeof *t->sums);
+}
+
+void ent_trainer_set_steps(ent_trainer *t, int64_t steps)
+{
+    t->options.schedule.steps = steps;
 }
 
 size_t ent_first_unit(size_t count, int rank, int world_size)
@@ -155,16 +160,26 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_
     return ENT_OK;
 }
 
+static bool is_to_stop(const ent_trainer *t)
+{
+    return t->options.stop && t->options.stop();
+}
+
 /* This rank's units, then the sums over all ranks; or the same failure everywhere. */
 static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source, void *context, bool train,
                             int64_t step)
 {
     const size_t n = train ? t->params->n_trainable : 0;
     int64_t *sums = t->sums + t->params->n_trainable;
+    const size_t begin = ent_first_unit(count, t->comm->rank, t->comm->world_size);
     const size_t end = ent_first_unit(count, t->comm->rank + 1, t->comm->world_size);
     ent_status st = ENT_OK;
+    bool stopped = begin == end && is_to_stop(t); /* a rank without units is asked too */
     memset(train ? t->sums : sums, 0, (n + N_SUMS) * sizeof *sums);
-    for (size_t i = ent_first_unit(count, t->comm->rank, t->comm->world_size); i < end && st == ENT_OK; i++) {
+    for (size_t i = begin; i < end && st == ENT_OK; i++) {
+        stopped = is_to_stop(t);
+        if (stopped)
+            break;
         ent_unit unit;
         const ent_rng rng = {.seed = t->options.seed, .step = (uint32_t)step, .unit = (uint32_t)i};
         st = source(&unit, context, i);
@@ -172,8 +187,11 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
             st = one_unit(t, &unit, i, count, train ? &rng : NULL);
     }
     sums[SUM_FAILED] = st != ENT_OK;
+    sums[SUM_STOPPED] = stopped;
     ENT_TRY(t->comm->sum_i64(t->comm, train ? t->sums : sums, n + N_SUMS));
-    return sums[SUM_FAILED] ? ent_comm_agree(t->comm, st) : ENT_OK;
+    if (sums[SUM_FAILED])
+        return ent_comm_agree(t->comm, st);
+    return sums[SUM_STOPPED] ? ent_fail(ENT_ESTOPPED, "stopped") : ENT_OK;
 }
 
 /* g = clip * sum / targets, over the trainer's buffer of gradients. */

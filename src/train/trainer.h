@@ -4,6 +4,7 @@
 #ifndef ENT_TRAIN_TRAINER_H
 #define ENT_TRAIN_TRAINER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "src/comm/comm.h"
@@ -17,10 +18,11 @@ typedef struct ent_trainer ent_trainer;
 typedef struct ent_trainer_options {
     ent_optimizer optimizer;
     ent_schedule schedule;
-    double grad_clip;  /* largest norm of the gradient; 0: off */
-    size_t batch_size; /* units of a step, over all ranks */
-    size_t seq_len;    /* most tokens of a unit: memory is taken for it at once */
-    uint64_t seed;     /* of dropout */
+    double grad_clip;   /* largest norm of the gradient; 0: off */
+    size_t batch_size;  /* units of a step, over all ranks */
+    size_t seq_len;     /* most tokens of a unit: memory is taken for it at once */
+    uint64_t seed;      /* of dropout */
+    bool (*stop)(void); /* asked before each unit; one rank's yes stops all ranks. NULL: never */
 } ent_trainer_options;
 
 /* What a step did; equal on all ranks. */
@@ -41,13 +43,17 @@ ent_status ent_trainer_new(ent_trainer **out, ent_decoder *decoder, ent_comm *co
 void ent_trainer_free(ent_trainer *trainer);
 
 /* Step `step` (counted from 0) over `count` units: forward, backward, sum over ranks, clip, update. Collective; fails
- * on all ranks alike, with the parameters as they were. ENT_ENUMERIC: a loss or gradient is not finite or too large. */
+ * on all ranks alike, with the parameters as they were. ENT_ENUMERIC: a loss or gradient is not finite or too large.
+ * ENT_ESTOPPED: options.stop said so; the step is not done. */
 ent_status ent_trainer_step(ent_step_result *result, ent_trainer *trainer, int64_t step, size_t count,
                             ent_unit_source source, void *context);
 
-/* Mean loss over `count` units without training; *targets: the tokens it is the mean over. Collective. */
+/* Mean loss over `count` units without training; *targets: the tokens it is the mean over. Collective. ENT_ESTOPPED. */
 ent_status ent_trainer_evaluate(double *loss, int64_t *targets, ent_trainer *trainer, size_t count,
                                 ent_unit_source source, void *context);
+
+/* The run has another length than it was opened with: that of the schedule. */
+void ent_trainer_set_steps(ent_trainer *trainer, int64_t steps);
 
 /* Bytes this trainer took for activations, gradients and sums. */
 size_t ent_trainer_memory(const ent_trainer *trainer);

@@ -4,18 +4,18 @@
 # usage: one_rank_fails.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
-stops() { # what, what its message holds, program of rank 1 before it starts, options...
-  local what=$1 word=$2 before=$3 start=$SECONDS; shift 3; rm -rf "$WORK/out"
+stops() { # exit code, what, what its message holds, program of rank 1 before it starts, options...
+  local expected=$1 what=$2 word=$3 before=$4 start=$SECONDS; shift 4; rm -rf "$WORK/out"
   timeout 60 mpirun --oversubscribe --bind-to none -n 3 sh -c \
     "if [ \$OMPI_COMM_WORLD_RANK = 1 ]; then $before; fi; exec \"\$@\"" sh "$BIN/entrenar-train" "$WORK/llama/config.yaml" --quiet \
     --set training.output_dir="$WORK/out" "$@" >/dev/null 2>"$WORK/err"; local code=$?
-  if [ $code = 1 ] && [ $((SECONDS - start)) -lt 20 ] && [ "$(grep -c '^entrenar: ' "$WORK/err")" = 1 ] &&
+  if [ $code = $expected ] && [ $((SECONDS - start)) -lt 20 ] && [ "$(grep -c '^entrenar: ' "$WORK/err")" = 1 ] &&
      grep '^entrenar: ' "$WORK/err" | grep -q -- "$word" && ! [ -e "$WORK/out/adapter" ]; then ok "$what: $(grep '^entrenar: ' "$WORK/err")"
   else bad "$what: exit $code after $((SECONDS - start)) s: $(head -c 600 "$WORK/err")"; fi
 }
 mkdir elsewhere
-stops "unreadable model" '^entrenar: rank 1: .*model/config.json: No such file' 'cd elsewhere' --set model.path=/proc/self/cwd/model
-stops "unreadable data" '^entrenar: rank 1: .*train.jsonl: No such file' 'cd elsewhere' --set data.train=/proc/self/cwd/train.jsonl
+stops 2 "unreadable model" '^entrenar: rank 1: .*model/config.json: No such file' 'cd elsewhere' --set model.path=/proc/self/cwd/model
+stops 2 "unreadable data" '^entrenar: rank 1: .*train.jsonl: No such file' 'cd elsewhere' --set data.train=/proc/self/cwd/train.jsonl
 # one row holds token 0, whose embedding is no number; it is the last of the step's four units: rank 2 has it
 python3 - <<'P'
 import json, shutil, struct
@@ -29,12 +29,12 @@ for i, r in enumerate(rows):
 rows[3]["input_ids"][1] = 0
 open("nan.jsonl", "w").write("".join(json.dumps(r) + "\n" for r in rows))
 P
-stops "a loss that is no number on one rank" '^entrenar: rank 2: step 1, unit 3: the loss is' : --set model.path=nan --set data.train=nan.jsonl
-stops "another kernel of OpenBLAS" '^entrenar: the kernel of this CPU: .*rank 1 has .*Prescott' 'export OPENBLAS_CORETYPE=Prescott'
+stops 1 "a loss that is no number on one rank" '^entrenar: rank 2: step 1, unit 3: the loss is' : --set model.path=nan --set data.train=nan.jsonl
+stops 2 "another kernel of OpenBLAS" '^entrenar: the kernel of this CPU: .*rank 1 has .*Prescott' 'export OPENBLAS_CORETYPE=Prescott'
 if ldd "$BIN/entrenar" | grep -q libasan; then
   echo "note  out of memory is tried in the release build only: the address sanitizer can't run under a limit of addresses"
 else
   cp -r model large; sed -i 's/"vocab_size": 512/"vocab_size": 300000/' large/config.json
-  stops "memory that one rank lacks" '^entrenar: rank 1: out of memory: ' 'ulimit -v 800000' --set model.path=large --set lora= --set model.init=random
+  stops 1 "memory that one rank lacks" '^entrenar: rank 1: out of memory: ' 'ulimit -v 800000' --set model.path=large --set lora= --set model.init=random
 fi
 finish

@@ -1,0 +1,104 @@
+#include "launch/run_identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/digest.h"
+#include "src/base/mem.h"
+
+/* Keys and sections that don't bear on the numbers, or are replaced by digests of what they lead to. */
+static const char *const left_out[] = {
+    "model.path",          "data.train",         "data.val",        "lora.path",
+    "compute.threads",     "compute.recompute",  "training.epochs", "training.max_steps",
+    "training.output_dir", "training.log_every", "eval.",           "checkpoint.",
+    "distributed."};
+
+static bool is_left_out(const char *key)
+{
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) {
+        const size_t n = strlen(left_out[i]);
+        if (left_out[i][n - 1] == '.' ? strncmp(key, left_out[i], n) == 0 : strcmp(key, left_out[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ent_status add_key(ent_json *to, const char *section, const ent_json *member)
+{
+    char *text = NULL, *key = NULL;
+    ent_status st;
+    ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
+    if (is_left_out(key))
+        goto done;
+    if (ent_json_string(member) == NULL)
+        ENT_GO(ent_json_print(&text, member, false));
+    ent_json_add_string(to, key, text ? text : ent_json_string(member));
+done:
+    free(key);
+    free(text);
+    return st;
+}
+
+static ent_status add_config(ent_json *to, const ent_config *config)
+{
+    ent_json *tree = ent_json_new_object();
+    ent_status st = ent_config_to_json(tree, config);
+    for (const ent_json *section = ent_json_first(tree); section; section = ent_json_next(section))
+        for (const ent_json *member = ent_json_first(section); member && st == ENT_OK; member = ent_json_next(member))
+            st = add_key(to, ent_json_key(section), member);
+    ent_json_free(tree);
+    return st;
+}
+
+/* A digest of the mapped weights: of all names, shapes and types, and of a sample of each tensor's bytes, so that it
+ * costs no time. Another model, or another version of it, is told apart. */
+static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_run *run)
+{
+    enum { SAMPLE = 4096 };
+    const ent_params *p = ent_decoder_params(run->model.decoder);
+    char next[ENT_SHA256_SIZE + 256 + SAMPLE] = "";
+    memset(hex, 0, ENT_SHA256_SIZE);
+    for (size_t i = 0; i < p->count && run->model.weights; i++) {
+        const ent_st_tensor *t = ent_safetensors_find(run->model.weights, p->items[i]->tensor.name);
+        if (t == NULL)
+            continue;
+        size_t n = (size_t)snprintf(next, ENT_SHA256_SIZE + 256, "%s %.150s %s %zu", hex, t->name,
+                                    ent_dtype_name(t->dtype), t->bytes);
+        const size_t sample = t->bytes < SAMPLE ? t->bytes : SAMPLE;
+        memcpy(next + n, (const char *)t->data + (t->bytes - sample) / 2, sample);
+        ent_sha256(hex, next, n + sample);
+    }
+}
+
+/* What config.json says that the shapes of the parameters don't. */
+static void add_model(ent_json *to, const ent_run *run)
+{
+    const ent_model_config *m = &run->model.config;
+    char text[256], weights[ENT_SHA256_SIZE];
+    hash_weights(weights, run);
+    ent_json_add_string(to, "model.path (weights)", weights);
+    snprintf(text, sizeof text, "%.60s, rope %d %.17g, eps %.17g, window %zu from %zu", m->model_type,
+             (int)m->rope_scaling, m->rope_theta, m->rms_norm_eps, m->sliding_window, m->first_window_layer);
+    ent_json_add_string(to, "model.path (config)", text);
+}
+
+/* An adapter that is gone on from sets what the config doesn't. */
+static void add_adapter(ent_json *to, const ent_lora_config *l)
+{
+    char text[128];
+    snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s", l->r, l->alpha, l->targets,
+             l->use_rslora ? ", rslora" : "");
+    ent_json_add_string(to, "lora.path (adapter)", text);
+}
+
+ent_status ent_run_identity(ent_json **out, const ent_run *run)
+{
+    ent_json *to = *out = ent_json_new_object();
+    ENT_TRY(add_config(to, run->config));
+    add_model(to, run);
+    if (run->config->has_lora && run->config->lora.path)
+        add_adapter(to, &run->model.lora);
+    ent_json_add_string(to, "data.train (tokens)", ent_dataset_digest(run->train));
+    return ENT_OK;
+}
