@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Says what is expected, with its place. No jump: a rank that leaves a case early leaves the others waiting. */
 #define TEXT_(x) #x
@@ -188,6 +189,20 @@ static const char *long_values_are_compared_whole(ent_comm *comm)
     return wrong;
 }
 
+/* All ranks of a test are on one machine. */
+static const char *hosts_are_known(ent_comm *comm)
+{
+    const char *wrong = NULL;
+    char name[65] = "";
+    gethostname(name, sizeof name - 1);
+    for (int r = 0; r < comm->world_size; r++)
+        EXPECT(strcmp(comm->host(comm, r), name) == 0);
+    EXPECT(strcmp(comm->host(comm, comm->world_size), "") == 0);
+    EXPECT(strcmp(comm->host(comm, -1), "") == 0);
+    EXPECT(comm->step == 0);
+    return wrong;
+}
+
 const comm_case comm_cases[] = {
     {"rank_is_in_the_world", rank_is_in_the_world},
     {"sums_are_exact", sums_are_exact},
@@ -198,5 +213,6 @@ const comm_case comm_cases[] = {
     {"ranks_agree_on_the_first_failure", ranks_agree_on_the_first_failure},
     {"differing_values_are_named", differing_values_are_named},
     {"long_values_are_compared_whole", long_values_are_compared_whole},
+    {"hosts_are_known", hosts_are_known},
 };
 const size_t n_comm_cases = sizeof comm_cases / sizeof *comm_cases;

@@ -14,13 +14,15 @@
 typedef struct ent_comm ent_comm;
 
 struct ent_comm {
-    int rank, world_size;                                             /* 0 <= rank < world_size */
+    int rank, world_size; /* 0 <= rank < world_size */
+    int64_t step;         /* steps done: the caller sets it, a message about ranks that don't come names it */
     ent_status (*sum_i64)(ent_comm *comm, int64_t *x, size_t n);      /* x = sum over ranks of x, on every rank */
     ent_status (*max_i64)(ent_comm *comm, int64_t *x, size_t n);      /* x = elementwise maximum over ranks */
     ent_status (*bcast)(ent_comm *comm, void *x, size_t n, int root); /* the n bytes of rank `root`, on every rank */
     ent_status (*barrier)(ent_comm *comm);
-    void (*abort)(ent_comm *comm, int exit_code); /* ends all ranks; does not return */
-    void (*free)(ent_comm *comm);                 /* collective; comm is gone afterwards */
+    const char *(*host)(ent_comm *comm, int rank); /* the name of that rank's machine; "" if unknown. Not collective */
+    void (*abort)(ent_comm *comm, int exit_code);  /* ends all ranks; does not return */
+    void (*free)(ent_comm *comm);                  /* collective; comm is gone afterwards */
 };
 
 /* A world of one rank. */

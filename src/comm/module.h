@@ -12,12 +12,13 @@
 #include "src/comm/comm.h"
 
 /* Raised when ent_comm, ent_comm_host or the meaning of either changes; `version` and `fail` stay where they are. */
-enum { ENT_COMM_MODULE_VERSION = 1 };
+enum { ENT_COMM_MODULE_VERSION = 2 };
 
 typedef struct ent_comm_host {
     int version; /* ENT_COMM_MODULE_VERSION of the program; a module of another version refuses, by `fail` */
     ent_status (*fail)(ent_status code, const char *format, ...) __attribute__((format(printf, 2, 3))); /* ent_fail */
-    int64_t timeout_s; /* a collective that waits longer fails with ENT_ECOMM; 0: waits for ever */
+    int64_t timeout_s; /* a collective that waits longer fails with ENT_ECOMM and names who has not come; 0: waits for
+                          ever */
 } ent_comm_host;
 
 /* Opens the communicator of all ranks the launcher started; collective. The module copies what it needs of `host`. Main

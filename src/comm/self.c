@@ -2,8 +2,14 @@
 #include "src/comm/comm.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "src/base/mem.h"
+
+typedef struct self_comm {
+    ent_comm base; /* first: an ent_comm * is a self_comm * */
+    char name[65];
+} self_comm;
 
 static ent_status self_reduce(ent_comm *comm, int64_t *x, size_t n)
 {
@@ -23,6 +29,16 @@ static ent_status self_barrier(ent_comm *comm)
     return ENT_OK;
 }
 
+static const char *self_host(ent_comm *comm, int rank)
+{
+    self_comm *c = (self_comm *)comm;
+    if (rank != 0)
+        return "";
+    if (c->name[0] == '\0' && gethostname(c->name, sizeof c->name - 1) != 0)
+        c->name[0] = '\0';
+    return c->name;
+}
+
 static void self_abort(ent_comm *comm, int exit_code)
 {
     (void)comm;
@@ -36,17 +52,20 @@ static void self_free(ent_comm *comm)
 
 ent_status ent_comm_self(ent_comm **out)
 {
+    self_comm *c;
     *out = NULL;
-    ENT_TRY(ent_calloc(out, 1, sizeof **out, "the communicator"));
-    **out = (ent_comm){
+    ENT_TRY(ent_calloc(&c, 1, sizeof *c, "the communicator"));
+    c->base = (ent_comm){
         .rank = 0,
         .world_size = 1,
         .sum_i64 = self_reduce,
         .max_i64 = self_reduce,
         .bcast = self_bcast,
         .barrier = self_barrier,
+        .host = self_host,
         .abort = self_abort,
         .free = self_free,
     };
+    *out = &c->base;
     return ENT_OK;
 }
