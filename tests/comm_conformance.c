@@ -203,6 +203,78 @@ static const char *hosts_are_known(ent_comm *comm)
     return wrong;
 }
 
+/* The message for ranks whose digests begin with the bytes of `value`, of which `votes` are `most` (0: no majority). */
+static void expected_odd(char *text, size_t size, ent_comm *comm, const unsigned char *value, int votes, int most)
+{
+    size_t used = (size_t)snprintf(text, size, "step 3: all ranks need the same, but ");
+    if (votes)
+        used += (size_t)snprintf(text + used, size - used, "%d of %d ranks have %02x000000000000ee", votes,
+                                 comm->world_size, most);
+    int shown = 0, odd = 0;
+    for (int r = 0; r < comm->world_size; r++) {
+        if (votes && value[r] == most)
+            continue;
+        if (++odd <= 6)
+            used += (size_t)snprintf(text + used, size - used, "%srank %d on %s has %02x000000000000ee",
+                                     shown++ || votes ? ", " : "", r, comm->host(comm, r), value[r]);
+    }
+    if (odd > 6)
+        snprintf(text + used, size - used, votes ? ", %d more differ" : ", and so on for %d more", odd - 6);
+}
+
+static ent_status compare(ent_comm *comm, const unsigned char *value)
+{
+    enum { MAX_RANKS = 16 };
+    static int64_t scratch[4 * MAX_RANKS];
+    unsigned char digest[32] = {[0] = value[comm->rank], [7] = 0xee, [31] = 1};
+    memset(scratch, 0x55, sizeof scratch);
+    return ent_comm_odd_one(comm, digest, scratch, "step 3");
+}
+
+static const char *the_odd_one_is_named(ent_comm *comm)
+{
+    const char *wrong = NULL;
+    const int n = comm->world_size;
+    char expected[1024];
+    unsigned char value[16];
+    memset(value, 0xab, sizeof value);
+    EXPECT(compare(comm, value) == ENT_OK);
+    for (int odd = 0; odd < n && n > 1; odd++) {
+        value[odd] = 0xff;
+        expected_odd(expected, sizeof expected, comm, value, n > 2 ? n - 1 : 0, 0xab);
+        EXPECT(compare(comm, value) == ENT_ENUMERIC);
+        EXPECT(strcmp(ent_message(), expected) == 0);
+        value[odd] = 0xab;
+    }
+    for (int r = 0; r < n; r++) /* a majority that is not the first rank's, and several others */
+        value[r] = (unsigned char)(r < (n - 1) / 2 ? r : 0x80);
+    if (n > 2) {
+        expected_odd(expected, sizeof expected, comm, value, n - (n - 1) / 2, 0x80);
+        EXPECT(compare(comm, value) == ENT_ENUMERIC);
+        EXPECT(strcmp(ent_message(), expected) == 0);
+    }
+    for (int r = 0; r < n; r++)
+        value[r] = (unsigned char)(0x80 + r);
+    expected_odd(expected, sizeof expected, comm, value, 0, 0);
+    EXPECT(compare(comm, value) == (n > 1 ? ENT_ENUMERIC : ENT_OK));
+    EXPECT(n == 1 || strcmp(ent_message(), expected) == 0);
+    return wrong;
+}
+
+/* Half of the ranks is no majority; the last byte counts as the first. */
+static const char *halves_have_no_majority(ent_comm *comm)
+{
+    const char *wrong = NULL;
+    int64_t scratch[4 * 16];
+    unsigned char digest[32] = {0};
+    digest[31] = comm->rank % 2 ? 1 : 0;
+    const ent_status st = ent_comm_odd_one(comm, digest, scratch, "x");
+    EXPECT(st == (comm->world_size > 1 ? ENT_ENUMERIC : ENT_OK));
+    EXPECT(comm->world_size % 2 || !strstr(ent_message(), "ranks have"));
+    EXPECT(comm->world_size % 2 || strstr(ent_message(), "x: all ranks need the same, but rank 0 on "));
+    return wrong;
+}
+
 const comm_case comm_cases[] = {
     {"rank_is_in_the_world", rank_is_in_the_world},
     {"sums_are_exact", sums_are_exact},
@@ -214,5 +286,7 @@ const comm_case comm_cases[] = {
     {"differing_values_are_named", differing_values_are_named},
     {"long_values_are_compared_whole", long_values_are_compared_whole},
     {"hosts_are_known", hosts_are_known},
+    {"the_odd_one_is_named", the_odd_one_is_named},
+    {"halves_have_no_majority", halves_have_no_majority},
 };
 const size_t n_comm_cases = sizeof comm_cases / sizeof *comm_cases;

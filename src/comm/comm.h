@@ -40,4 +40,9 @@ ent_status ent_comm_agree(ent_comm *comm, ent_status local);
  * both values (as text). */
 ent_status ent_comm_same(ent_comm *comm, const char *value, const char *what);
 
+/* ENT_ENUMERIC unless all ranks pass the same digest of `what` ("step 300: the trained parameters"); the message names
+ * the ranks, with their hosts, that differ from what more than half of them have, or all where there is no such
+ * majority. One sum of 4 numbers a rank, over `scratch`: int64_t[4 * world_size]. */
+ent_status ent_comm_odd_one(ent_comm *comm, const void *digest32, int64_t *scratch, const char *what);
+
 #endif
