@@ -149,7 +149,7 @@ static ent_status share_state(ent_run *run)
         ENT_TRY(run->comm->bcast(run->comm, buffers[i], p->n_trainable * sizeof(ent_real), 0));
     run->steps = ent_run_length(run);
     ent_trainer_set_steps(run->trainer, run->steps);
-    run->saved = run->at.done;
+    run->comm->step = run->saved = run->at.done;
     return ENT_OK;
 }
 

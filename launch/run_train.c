@@ -120,7 +120,7 @@ static ent_status one_step(ent_run *run, const stretch *s)
     const double start = ent_now();
     const int64_t units = units_of_step(run);
     ENT_TRY(ent_trainer_step(&run->at.last, run->trainer, run->at.done, (size_t)units, train_unit, run));
-    run->at.done++;
+    run->comm->step = ++run->at.done;
     run->at.position += units;
     return ent_comm_agree(run->comm, log_step(run, ent_now() - start, s));
 }
