@@ -2,6 +2,7 @@
 #include "file_helpers.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -180,6 +181,77 @@ static void damaged_ones_are_passed_over(void **state)
     newest_is(folder, 20, "step-00000030");
 }
 
+/* Reads the only checkpoint, whose file NAME is damaged: its numbers are read as they were, unless it `must` be
+ * refused, or it is refused, named and with a reason. */
+static void refused_or_harmless(const char *folder, const char *name, size_t place, bool must)
+{
+    run r, expected;
+    char *notes;
+    fill(&r, 0);
+    fill(&expected, 20);
+    const ent_status st = read_newest(&r, &notes, folder);
+    if (st == ENT_OK) {
+        if (must || notes)
+            fail_msg("%s: damage at %zu was read, and said: %s", name, place, notes ? notes : "nothing");
+        assert_memory_equal(r.value, expected.value, sizeof r.value);
+        assert_memory_equal(r.m, expected.m, sizeof r.m);
+        assert_memory_equal(r.v, expected.v, sizeof r.v);
+        assert_memory_equal(r.bias, expected.bias, sizeof r.bias);
+        assert_int_equal(r.state.step, 20);
+        assert_int_equal(r.state.unit_position, 160);
+        assert_string_equal(r.state.config_hash, "abc");
+    } else if (st != ENT_EFORMAT || !strstr(ent_message(), "no usable checkpoint: step-00000020.") || notes == NULL ||
+               strncmp(notes, folder, strlen(folder)) != 0) {
+        fail_msg("%s: damage at %zu: status %d, \"%s\", noted: %s", name, place, st, ent_message(),
+                 notes ? notes : "nothing");
+    }
+    free(notes);
+}
+
+/* Each byte changed, in several ways where its meaning is looked at, then cut at many lengths. */
+static void damage_everywhere(const char *folder, const char *name, bool must)
+{
+    static const unsigned char patterns[] = {0x01, 0x80, 0x20, 0xff};
+    const char *path = in_folder(folder, name);
+    size_t n;
+    char *bytes = get_file(&n, path);
+    const int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < (must ? 1 : 2); k++) {
+            const char c = (char)(bytes[i] ^ patterns[(i + k) % sizeof patterns]);
+            assert_int_equal(pwrite(fd, &c, 1, (off_t)i), 1);
+            refused_or_harmless(folder, name, i, must);
+        }
+        assert_int_equal(pwrite(fd, &bytes[i], 1, (off_t)i), 1);
+    }
+    newest_is(folder, 20, NULL);
+    for (size_t cut = 1; cut <= n; cut += must ? 7 : 1) {
+        assert_int_equal(ftruncate(fd, (off_t)(n - cut)), 0);
+        refused_or_harmless(folder, name, n - cut, must || cut > 1); /* the last line's end may be missing */
+    }
+    close(fd);
+    free(bytes);
+}
+
+static void every_byte_of_the_numbers(void **state)
+{
+    (void)state;
+    const char *folder = scratch("numbers");
+    assert_ok(write_step(folder, 20, 3, false));
+    damage_everywhere(folder, "checkpoints/step-00000020.h5", true);
+}
+
+static void every_byte_of_the_metadata(void **state)
+{
+    (void)state;
+    for (int yaml = 0; yaml < 2; yaml++) {
+        const char *folder = scratch("beside");
+        assert_ok(write_step(folder, 20, 3, yaml));
+        damage_everywhere(folder, yaml ? "checkpoints/step-00000020.yaml" : "checkpoints/step-00000020.json", false);
+    }
+}
+
 /* Whatever instant the writer is killed at, the newest complete checkpoint is read. */
 static void kills_lose_nothing(void **state)
 {
@@ -216,6 +288,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_vouches_for_the_numbers),
         cmocka_unit_test(damaged_ones_are_passed_over),
+        cmocka_unit_test(every_byte_of_the_numbers),
+        cmocka_unit_test(every_byte_of_the_metadata),
         cmocka_unit_test(kills_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
