@@ -30,6 +30,10 @@ ent_status ent_checkpoint_write(const char *run_dir, const ent_ckpt_tensor *tens
                                 const ent_ckpt_state *state, const ent_ckpt_evals *evals, const ent_json *metadata,
                                 bool yaml);
 
+/* Lets `latest` name the pair of `step`, if it doesn't: a run that was killed right behind a pair goes on from it
+ * without writing it again. ENT_EIO, ENT_ENOMEM. */
+ent_status ent_checkpoint_point(const char *run_dir, int64_t step);
+
 /* Removes the oldest pairs but `keep` (at least 1) up to the step `written`, which stays. Newer ones are left of a run
  * that went on from an older one because they were damaged: they are replaced as the run gets there. ENT_EIO. */
 ent_status ent_checkpoint_prune(const char *run_dir, int64_t written, int64_t keep);

@@ -8,6 +8,7 @@
 #include "io/atomic_file.h"
 #include "io/checkpoint_parts.h"
 #include "io/digest.h"
+#include "io/text.h"
 #include "io/yaml_json.h"
 #include "src/base/mem.h"
 
@@ -114,28 +115,41 @@ static ent_status write_numbers(const char *path, const ent_ckpt_tensor *tensors
     return ent_atomic_commit(&file, verify, &context);
 }
 
+ent_status ent_checkpoint_point(const char *run_dir, int64_t step)
+{
+    ent_status st;
+    char *latest = NULL, *old = NULL, name[40];
+    size_t n;
+    snprintf(name, sizeof name, "step-%08" PRId64 "\n", step);
+    ENT_GO(ent_format(&latest, "%s/checkpoints/latest", run_dir));
+    const bool is_right = ent_text_read_file(&old, &n, latest) == ENT_OK && n == strlen(name) && !memcmp(old, name, n);
+    if (!is_right)
+        ENT_GO(ent_atomic_write(latest, name, strlen(name)));
+done:
+    free(latest);
+    free(old);
+    return st;
+}
+
 ent_status ent_checkpoint_write(const char *run_dir, const ent_ckpt_tensor *tensors, size_t count,
                                 const ent_ckpt_state *state, const ent_ckpt_evals *evals, const ent_json *metadata,
                                 bool yaml)
 {
     ent_status st;
-    char *folder = NULL, *h5 = NULL, *beside = NULL, *latest = NULL, *text = NULL, name[40];
+    char *folder = NULL, *h5 = NULL, *beside = NULL, *text = NULL;
     ENT_GO(ent_format(&folder, "%s/checkpoints", run_dir));
     ENT_GO(ent_make_dir(folder));
     ENT_GO(ent_ckpt_path(&h5, folder, state->step, "h5"));
     ENT_GO(ent_ckpt_path(&beside, folder, state->step, yaml ? "yaml" : "json"));
-    ENT_GO(ent_format(&latest, "%s/latest", folder));
     ENT_GO(write_numbers(h5, tensors, count, state));
     ENT_GO(metadata_text(&text, h5, tensors, count, state, evals, metadata, yaml));
     ENT_GO(ent_atomic_write(beside, text, strlen(text)));
     ENT_GO(ent_ckpt_remove(folder, state->step, yaml ? "json" : "yaml")); /* of a run with the other notation */
-    snprintf(name, sizeof name, "step-%08" PRId64 "\n", state->step);
-    ENT_GO(ent_atomic_write(latest, name, strlen(name)));
+    ENT_GO(ent_checkpoint_point(run_dir, state->step));
 done:
     free(folder);
     free(h5);
     free(beside);
-    free(latest);
     free(text);
     return st;
 }

@@ -160,6 +160,13 @@ static ent_status accept(const ent_run *run, const ent_ckpt_state *state, int64_
     return ENT_OK;
 }
 
+/* Nothing is lost if it fails. */
+static void prune(const ent_run *run)
+{
+    if (ent_checkpoint_prune(run->config->training.output_dir, run->at.done, run->config->checkpoint.keep) != ENT_OK)
+        fprintf(stderr, "entrenar: an old checkpoint stays: %s\n", ent_message());
+}
+
 static ent_status read_state(ent_run *run)
 {
     ent_status st;
@@ -187,6 +194,8 @@ static ent_status read_state(ent_run *run)
     run->at.position = state.unit_position;
     ENT_GO(read_metadata(&run->at.last, &planned, metadata, dir));
     ENT_GO(accept(run, &state, planned));
+    ENT_GO(ent_checkpoint_point(dir, state.step)); /* what a run that was killed had still to do */
+    prune(run);
     if (run->speaks)
         printf("resume  from step %lld\n", (long long)run->at.done);
 done:
@@ -276,11 +285,9 @@ done:
 
 ent_status ent_run_folder_checkpoint(const ent_run *run)
 {
-    const ent_config *c = run->config;
     ENT_TRY(ent_metrics_sync(run->metrics));
     ENT_TRY(write_checkpoint(run));
-    if (ent_checkpoint_prune(c->training.output_dir, run->at.done, c->checkpoint.keep) != ENT_OK)
-        fprintf(stderr, "entrenar: an old checkpoint stays: %s\n", ent_message()); /* nothing is lost by it */
+    prune(run);
     return ENT_OK;
 }
 
