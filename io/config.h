@@ -83,6 +83,7 @@ typedef struct ent_config {
     struct {
         ent_comm_choice comm;
         int64_t timeout;     /* seconds */
+        int64_t check_every; /* steps; 0: off */
         bool allow_mixed_cpus;
     } distributed;
 } ent_config;

@@ -97,6 +97,8 @@ const ent_config_field ent_config_fields[] = {
      .help = "how ranks talk; auto: MPI under a launcher"},
     {INT("distributed.timeout", distributed.timeout, 1, 31536000), .otherwise = "600",
      .help = "seconds a rank waits for the others before it says so and ends the job"},
+    {INT("distributed.check_every", distributed.check_every, 0, MANY), .otherwise = "100",
+     .help = "steps from one comparison of all ranks' parameters to the next, and before saving; 0: off"},
     {BOOL("distributed.allow_mixed_cpus", distributed.allow_mixed_cpus), .otherwise = "false",
      .help = "let ranks run on different kinds of CPU"},
 };

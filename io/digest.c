@@ -45,6 +45,14 @@ void ent_sha256(char hex[ENT_SHA256_SIZE], const void *data, size_t n)
     ent_sha256_end(hex, &sum);
 }
 
+void ent_sha256_bytes(uint8_t out[32], const void *data, size_t n)
+{
+    struct sha256_ctx state;
+    sha256_init(&state);
+    sha256_update(&state, n, data);
+    sha256_digest(&state, SHA256_DIGEST_SIZE, out);
+}
+
 ent_status ent_sha256_file(char hex[ENT_SHA256_SIZE], const char *path)
 {
     enum { PIECE = 1 << 20 };

@@ -3,6 +3,7 @@
 #define ENT_IO_DIGEST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "src/base/status.h"
 
@@ -10,6 +11,9 @@ enum { ENT_SHA256_SIZE = 65 }; /* characters and the terminating zero */
 
 /* hex = the digest of n bytes. */
 void ent_sha256(char hex[ENT_SHA256_SIZE], const void *data, size_t n);
+
+/* The same as 32 bytes. */
+void ent_sha256_bytes(uint8_t out[32], const void *data, size_t n);
 
 /* The same in pieces: begin, add as often as there is more, end. Nothing to free. */
 typedef struct ent_sha256_sum {

@@ -25,6 +25,7 @@ void ent_run_close(ent_run *run)
     ent_dataset_close(run->val);
     ent_dataset_close(run->train);
     free(run->order);
+    free(run->digests);
     ent_model_close(&run->model);
 }
 
@@ -226,6 +227,8 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_data(run) : ENT_OK)); /* it makes the cache that the others map */
     ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
+    ENT_TRY(ent_comm_agree(
+        c, ent_calloc(&run->digests, 4 * (size_t)c->world_size, sizeof *run->digests, "digests of parameters")));
     ENT_TRY(identify(run));
     if (run->speaks)
         say_what_is_trained(run);

@@ -46,7 +46,8 @@ typedef struct ent_run {
     int64_t order_epoch;      /* -1: none yet */
     int64_t steps;            /* of the whole run */
     ent_run_progress at;
-    int64_t saved; /* steps that were done when it was saved last */
+    int64_t saved;    /* steps that were done when it was saved last */
+    int64_t *digests; /* 4 * world_size, for comparing parameters */
 } ent_run;
 
 /* Loads and checks all of it; the run folder is written (but for its lock and the cache of the data) only

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "io/digest.h"
 #include "launch/report.h"
 #include "launch/run.h"
 #include "launch/run_folder.h"
@@ -125,8 +126,23 @@ static ent_status one_step(ent_run *run, const stretch *s)
     return ent_comm_agree(run->comm, log_step(run, ent_now() - start, s));
 }
 
+/* All ranks hold the same parameters: a bad bit of memory, or another library, is found before it is saved. */
+static ent_status compare_parameters(ent_run *run)
+{
+    const ent_params *p = ent_decoder_params(run->model.decoder);
+    uint8_t digest[32];
+    char what[64];
+    if (run->comm->world_size == 1)
+        return ENT_OK;
+    ent_sha256_bytes(digest, p->value, p->n_trainable * sizeof *p->value);
+    snprintf(what, sizeof what, "step %lld: the trained parameters", (long long)run->at.done);
+    return ent_comm_odd_one(run->comm, digest, run->digests, what);
+}
+
 static ent_status save(ent_run *run)
 {
+    if (run->config->distributed.check_every)
+        ENT_TRY(compare_parameters(run));
     ENT_TRY(ent_comm_agree(run->comm, run->metrics ? ent_run_folder_checkpoint(run) : ENT_OK));
     run->saved = run->at.done;
     return ENT_OK;
@@ -144,7 +160,8 @@ static ent_status between_steps(ent_run *run, bool *stop)
     const bool is_saved = run->saved == done && !evaluates;
     if (done > 0 && !is_saved && (*stop || (c->checkpoint.every && done % c->checkpoint.every == 0)))
         return save(run);
-    return ENT_OK;
+    const bool compares = c->distributed.check_every && done % c->distributed.check_every == 0;
+    return compares ? compare_parameters(run) : ENT_OK;
 }
 
 static ent_status train(ent_run *run)
