@@ -188,7 +188,20 @@ static void say_what_is_trained(const ent_run *run)
                run->comm->world_size > 1 ? ": to use them, start with mpirun --map-by slot:PE="
                                          : "; cores for a rank: ",
                run->place.cores / (run->place.local_size ? run->place.local_size : 1));
-    fflush(stdout);
+}
+
+/* What mpirun leaves ranks between SIGTERM and SIGKILL may not do to save in. entrenar-run asks by SIGUSR1. */
+static void warn_of_mpirun(const ent_run *run)
+{
+    const double bytes = 3 * sizeof(float) * (double)ent_decoder_params(run->model.decoder)->n_trainable;
+    const double needed = 2 + bytes / 50e6; /* a unit, and a file system that is not fast */
+    const char *given = getenv("OMPI_MCA_odls_base_sigkill_timeout");
+    const double seconds = given ? strtod(given, NULL) : 1;
+    if (getenv("OMPI_COMM_WORLD_SIZE") && !getenv("ENTRENAR_LAUNCHER") && seconds < needed)
+        printf("        mpirun ends ranks %g s after SIGTERM, saving may take %.0f s: to stop this run, send mpirun "
+               "SIGUSR1, as "
+               "entrenar-run does\n",
+               seconds, needed);
 }
 
 static ent_status open_trace(ent_run *run)
@@ -232,6 +245,9 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(identify(run));
     if (run->speaks)
         say_what_is_trained(run);
+    if (run->speaks && !options->dry_run)
+        warn_of_mpirun(run);
+    fflush(stdout);
     if (options->dry_run)
         return ENT_OK;
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && options->trace ? open_trace(run) : ENT_OK));
