@@ -213,7 +213,8 @@ void roll_call_tell(char *bytes, size_t size, roll_call *r, const place *here, e
         add(&t, ", ");
         add_ranks(&t, r, ELSEWHERE, n[MISSING] ? NULL : comm);
         if (n[ELSEWHERE] == 1)
-            add(&t, " in the %s, call %lld", operation_name(p->op), (long long)p->number);
+            add(&t, "%s in the %s, call %lld", n[MISSING] ? " further on" : "", operation_name(p->op),
+                (long long)p->number);
         else
             add(&t, " elsewhere, rank %d in the %s, call %lld", elsewhere, operation_name(p->op), (long long)p->number);
     }

@@ -31,12 +31,12 @@ static const roll_case cases_of_4[] = {
     {"none", "all 4 ranks have come to the sum, but it has not ended within 600 s; the last step done is 17", "ssss",
      17},
     {"one, and one is ahead",
-     "rank 0 on node0 has not come to the sum within 600 s; its last step done is 5 (ranks 2 and 3 wait, rank 1 in the "
-     "barrier, call 106)",
+     "rank 0 on node0 has not come to the sum within 600 s; its last step done is 5 (ranks 2 and 3 wait, rank 1 "
+     "further on in the barrier, call 106)",
      "-bss", 5},
     {"the asking one is ahead",
-     "rank 1 on node1 has not come to the sum within 600 s; its last step done is 5 (ranks 0 and 2 wait, rank 3 in the "
-     "barrier, call 107)",
+     "rank 1 on node1 has not come to the sum within 600 s; its last step done is 5 (ranks 0 and 2 wait, rank 3 "
+     "further on in the barrier, call 107)",
      "s-sb", 5},
     {"out of step",
      "ranks are out of step after step 5: ranks 0 on node0 and 3 on node3 wait in the sum, call 107, ranks 1 on node1 "

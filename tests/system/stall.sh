@@ -51,7 +51,7 @@ stopped() { # what, number of ranks, ranks to stop, pattern
   ends; named "$1" "$4" "$at"
 }
 # A rank may have got all of a sum that another still waits for: then it waits in what comes next.
-wait_there() { echo "\((ranks $1 and $2 wait|rank ($1|$2) waits, rank ($1|$2) in the [a-z]+, call [0-9]+)\)\$"; }
+wait_there() { echo "\((ranks $1 and $2 wait|rank ($1|$2) waits, rank ($1|$2) further on in the [a-z]+, call [0-9]+)\)\$"; }
 LAUNCH=()
 stopped "one of three stopped" 3 2 "^entrenar: rank 2 on $host has not come to the [a-z]+ within 3 s; its last step done is [0-9]+ $(wait_there 0 1)"
 stopped "two of four stopped" 4 "0 2" "^entrenar: ranks 0 on $host and 2 on $host have not come to the [a-z]+ within 3 s; their last step done is [0-9]+ $(wait_there 1 3)"
