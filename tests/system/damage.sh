@@ -47,7 +47,6 @@ for m in json yaml; do
   hurt "latest not a name" "" head -c 5000 /dev/urandom \>latest
   hurt "latest empty" "" : \>latest
   hurt "latest missing" "" rm latest
-  hurt "latest a folder" "" "rm latest; mkdir latest"
   hurt "latest a dangling link" "" ln -sf nowhere latest
   hurt "numbers a dangling link" "No such file" ln -sf nowhere $NEWEST.h5
   hurt "metadata a dangling link" "is missing" ln -sf nowhere $NEWEST.$m

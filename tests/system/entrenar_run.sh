@@ -143,18 +143,18 @@ printf '#!/bin/bash\necho "$*" >>mpirun-calls\nwhile [ ! -x "$1" ]; do shift; do
 printf '#!/bin/bash\necho "$*" >>scontrol-calls\n' >"$WORK/bin/scontrol"
 chmod +x "$WORK/bin/"*; PATH=$WORK/bin:$PATH
 T=$PWD/entrenar-train; ln -sf "$PWD/entrenar-run" "$WORK/bin/entrenar-run"
-root=''; [ "$EUID" != 0 ] || root='--allow-run-as-root '
+extra='-x ENTRENAR_LAUNCHER=entrenar-run '; [ "$EUID" != 0 ] || extra+='--allow-run-as-root '
 mpirun_calls() { # what, expected lines
   local what=$1; shift
   [ "$(cat mpirun-calls)" = "$(printf '%s\n' "$@")" ] && ok "$what" || bad "$what: $(cat mpirun-calls)"; rm -f mpirun-calls
 }
 plan 1 0; RUN=$PWD/entrenar-run run -n 3 "$CONFIG" --quiet -- --map-by slot:PE=2
-mpirun_calls "mpirun gets what is meant for it" "-n 3 --map-by slot:PE=2 $root$T $CONFIG --quiet"{,\ --resume}
-plan 0; SLURM_JOB_ID=7 RUN=$PWD/entrenar-run run "$CONFIG"; mpirun_calls "under Slurm it decides on the ranks" "$root$T $CONFIG"
+mpirun_calls "mpirun gets what is meant for it" "-n 3 --map-by slot:PE=2 $extra$T $CONFIG --quiet"{,\ --resume}
+plan 0; SLURM_JOB_ID=7 RUN=$PWD/entrenar-run run "$CONFIG"; mpirun_calls "under Slurm it decides on the ranks" "$extra$T $CONFIG"
 batch() { set -m; SLURM_JOB_ID=7 SLURM_CPUS_PER_TASK=4 ENTRENAR_RUN=$PWD/entrenar-run bash "$SOURCE/launch/slurm/train.sbatch" "$@" >"$WORK/said" 2>&1 & pid=$!; set +m; }
 check "the job script is bash" bash -n "$SOURCE/launch/slurm/train.sbatch"
 plan 0; batch "$CONFIG" --quiet; end; expect "the job script: a run" 0 "$CONFIG --quiet --resume"
-mpirun_calls "the job script: a rank gets the cores of its task" "--map-by slot:PE=4 $root$T $CONFIG --quiet --resume"
+mpirun_calls "the job script: a rank gets the cores of its task" "--map-by slot:PE=4 $extra$T $CONFIG --quiet --resume"
 plan save; batch "$CONFIG"; await test -e ready; kill -USR1 "$pid"; end; expect "the job script: near its time limit" 75 "$CONFIG --resume"
 [ "$(cat scontrol-calls seen)" = $'requeue 7\nUSR1' ] && ok "it has saved and queues up again" || bad "near its time limit: $(cat scontrol-calls seen "$WORK/said")"
 rm -f scontrol-calls; plan save; batch "$CONFIG"; await test -e ready; kill -TERM "$pid"; end
