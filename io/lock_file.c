@@ -78,8 +78,14 @@ static ent_status write_holder(int fd, const char *path)
     holder h;
     describe_self(&h);
     const int n = snprintf(text, sizeof text, "process %d on %s since %s\n", h.pid, h.host, h.since);
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+    if (ftruncate(fd, 0) != 0)
         return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+    for (int at = 0; at < n;) {
+        const ssize_t wrote = pwrite(fd, text + at, (size_t)(n - at), at);
+        if (wrote < 0 && errno != EINTR)
+            return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+        at += wrote > 0 ? (int)wrote : 0;
+    }
     return ENT_OK;
 }
 
