@@ -89,7 +89,7 @@ done:
 static ent_status keep(ent_unit_image *image, const char *cache, const ent_dataset_options *o)
 {
     ent_unit_image mapped;
-    ENT_TRY(ent_make_dirs(o->cache_dir));
+    ENT_TRY(ent_make_dir(o->cache_dir));
     ENT_TRY(ent_unit_image_write(image, cache));
     if (ent_unit_image_map(&mapped, cache, o->seq_len, o->vocab_size)) {
         ent_unit_image_free(image);

@@ -376,7 +376,7 @@ static int set_up(void **state)
     strcpy(folder, "/tmp/entrenar-data-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
-    snprintf(cache, sizeof cache, "%s/deep/cache", folder);
+    snprintf(cache, sizeof cache, "%s/cache", folder);
     snprintf(data_path, sizeof data_path, "%s/data.jsonl", folder);
     return 0;
 }
