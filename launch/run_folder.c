@@ -352,6 +352,7 @@ ent_status ent_run_folder_save(const ent_run *run, const char *name)
         ENT_GO(ent_peft_write(folder, &run->model.lora, run->config->model.path, tensors, count));
     else
         ENT_GO(ent_atomic_folder(folder, write_model, &(full_model){run, tensors, count}));
+    ENT_GO(ent_metrics_sync(run->metrics)); /* and was not made again by writing there */
 done:
     free(tensors);
     free(folder);
