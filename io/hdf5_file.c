@@ -1,12 +1,11 @@
 /* Files, groups, datasets and faults of HDF5, with checks for files that may be hostile. */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <hdf5.h>
 
+#include "io/hdf5_check.h"
 #include "io/hdf5_parts.h"
 
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "an HDF5 handle is an int64_t");
@@ -91,8 +90,7 @@ ent_status ent_hdf5_create(int64_t *out, const char *path, const char *label)
 ent_status ent_hdf5_open(int64_t *out, const char *path, const char *label)
 {
     *out = -1;
-    if (access(path, R_OK) != 0)
-        return ent_fail(ENT_EIO, "%s: %s", label, strerror(errno));
+    ENT_TRY(ent_hdf5_check_file(path, label));
     const hid_t list = ent_hdf5_access_list();
     ent_status st = ENT_OK;
     if (list < 0 || (*out = H5Fopen(path, H5F_ACC_RDONLY, list)) < 0)

@@ -4,6 +4,7 @@
 
 #include <hdf5.h>
 
+#include "io/hdf5_check.h"
 #include "io/hdf5_model_parts.h"
 #include "io/hdf5_parts.h"
 #include "io/model_file_parts.h"
@@ -293,6 +294,11 @@ ent_status ent_model_load_hdf5(ent_model_file **out, const char *path)
     if (n == 0) { /* would make HDF5 look for the file itself */
         free(image);
         return ent_fail(ENT_EFORMAT, "%s: expected an HDF5 file, found 0 bytes", path);
+    }
+    st = ent_hdf5_check(image, n, path);
+    if (st != ENT_OK) {
+        free(image);
+        return st;
     }
     H5dont_atexit();
     H5E_BEGIN_TRY
