@@ -1,5 +1,6 @@
 #include "io/tokenizer_json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,10 +37,13 @@ static ent_status read_vocab(ent_tokenizer *t, const ent_json *model, const char
     const ent_json *vocab = ent_json_member(model, "vocab");
     if (!ent_json_is_object(vocab))
         return ent_fail(ENT_EFORMAT, "%s: vocab: expected an object", where);
+    /* There is a row for every id, used or not: a few tokens don't have ids that are far apart. */
+    const double limit = fmin(INT32_MAX, 65536.0 + 16.0 * (double)ent_json_count(vocab));
     for (const ent_json *token = ent_json_first(vocab); token; token = ent_json_next(token)) {
         const double id = ent_json_number(token);
-        if (!(id >= 0 && id <= INT32_MAX) || id != (double)(int32_t)id)
-            return ent_fail(ENT_EFORMAT, "%s: vocab: \"%.60s\": expected an id from 0 on", where, ent_json_key(token));
+        if (!(id >= 0 && id < limit) || id != (double)(int32_t)id)
+            return ent_fail(ENT_EFORMAT, "%s: vocab: \"%.60s\": expected an id from 0 to %.0f", where,
+                            ent_json_key(token), limit - 1);
         ENT_TRY(ent_tokenizer_add_vocab(t, ent_json_key(token), (int32_t)id));
     }
     return ENT_OK;

@@ -102,8 +102,9 @@ static void unsupported_parts_are_named(void **state)
         {"model", "{\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}", "tokens \"a\" and \"b\" have the same id 0",
          ENT_EFORMAT},
         {"model", "{\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}", "\"a\" stands twice", ENT_EFORMAT},
-        {"model", "{\"vocab\":{\"a\":-1},\"merges\":[]}", "expected an id from 0 on", ENT_EFORMAT},
-        {"model", "{\"vocab\":{\"a\":2000000000},\"merges\":[]}", "is not within 0 to", ENT_EFORMAT},
+        {"model", "{\"vocab\":{\"a\":-1},\"merges\":[]}", "expected an id from 0 to 65551", ENT_EFORMAT},
+        {"model", "{\"vocab\":{\"a\":65552},\"merges\":[]}", "expected an id from 0 to 65551", ENT_EFORMAT},
+        {"model", "{\"vocab\":{\"a\":2000000000},\"merges\":[]}", "expected an id from 0 to 65551", ENT_EFORMAT},
         {"model", "{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}", "merges[0]: \"aa\" is not in", ENT_EFORMAT},
         {"model", "{\"vocab\":{\"a\":0},\"merges\":[[\"a\",\"c\"]]}", "merges[0]: \"c\" is not in", ENT_EFORMAT},
         {"model", "{\"vocab\":{\"a\":0},\"merges\":[\"aa\"]}", "merges[0]: expected \"a b\"", ENT_EFORMAT},
@@ -137,11 +138,56 @@ static void cut_files_are_refused(void **state)
     free(json);
 }
 
+/* A tokenizer with `count` times the same step in a sequence. */
+static ent_tokenizer *load_sequence(const char *part, const char *steps, const char *step, int count)
+{
+    ent_tokenizer *t = NULL;
+    char sequence[3500];
+    int n = snprintf(sequence, sizeof sequence, "{\"type\":\"Sequence\",\"%s\":[", steps);
+    for (int i = 0; i < count; i++)
+        n += snprintf(sequence + n, sizeof sequence - (size_t)n, "%s%s", i ? "," : "", step);
+    snprintf(sequence + n, sizeof sequence - (size_t)n, "]}");
+    if (load_with(&t, part, sequence) != ENT_OK)
+        fail_msg("%s", ent_message());
+    return t;
+}
+
+/* Steps that each double a text are one thing, forty of them another. */
+static void texts_do_not_grow_without_end(void **state)
+{
+    (void)state;
+    static const char double_it[] = "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aa\"}",
+                      bytes[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,"
+                                "\"use_regex\":false}";
+    static const char *const parts[][3] = {{"normalizer", "normalizers", double_it},
+                                           {"pre_tokenizer", "pretokenizers", bytes},
+                                           {"decoder", "decoders", double_it}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        for (int count = 4; count <= 24; count += 20) {
+            ent_tokenizer *t = load_sequence(parts[i][0], parts[i][1], parts[i][2], count);
+            ent_ids ids = {0};
+            char *text = NULL;
+            size_t n = 0;
+            const ent_status st = i < 2 ? ent_tokenizer_encode(&ids, t, "a\xc3\xa9", 3, false)
+                                        : ent_tokenizer_decode(&text, &n, t, (int32_t[]){0, 2}, 2, false);
+            assert_int_equal(st, count == 4 ? ENT_OK : ENT_EINVAL);
+            if (st != ENT_OK)
+                assert_non_null(strstr(ent_message(), "the tokenizer's steps make a text longer than 6"));
+            else
+                assert_int_equal(i < 2 ? 0 : n, i < 2 ? 0 : 33);
+            free(text);
+            ent_ids_free(&ids);
+            ent_tokenizer_free(t);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unsupported_parts_are_named),
         cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(texts_do_not_grow_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,7 @@ ent_status ent_tokenizer_decode(char **out, size_t *n, const ent_tokenizer *toke
     *out = NULL;
     *n = 0;
     ENT_GO(put_tokens(&pieces, tokenizer, ids, count, skip_special));
+    pieces.text.limit = next.text.limit = ent_bytes_limit(pieces.text.n);
     for (size_t i = 0; i < tokenizer->decoders.count; i++) {
         ENT_GO(decode_step(&next, &pieces, &tokenizer->decoders.steps[i]));
         const ent_pieces swap = pieces;

@@ -28,6 +28,7 @@ static ent_status encode_plain(encoder *e, const char *text, size_t n, bool at_s
         return ENT_OK;
     if (steps->count == 0)
         return ent_bpe_word(e->out, e->tokenizer, text, n, &e->bpe);
+    e->pieces.text.limit = e->next.text.limit = e->normal.limit;
     ent_pieces_clear(&e->pieces);
     e->pieces.at_start = at_start;
     ENT_TRY(ent_pieces_add(&e->pieces, text, n));

@@ -39,8 +39,9 @@ static ent_status put_step(ent_bytes *out, const ent_step *step, const char *tex
 ent_status ent_normalize(ent_bytes *out, const ent_tokenizer *t, const char *text, size_t n)
 {
     const size_t count = t->normalizers.count;
-    ent_bytes before = {0}, after = {0};
+    ent_bytes before = {.limit = ent_bytes_limit(n)}, after = before;
     ent_status st = ENT_OK;
+    out->limit = before.limit;
     if (count == 0)
         return ent_bytes_put(out, text, n);
     for (size_t i = 0; i + 1 < count; i++) {

@@ -13,8 +13,14 @@ enum {
 typedef struct ent_bytes {
     char *data;
     size_t n, capacity;
+    size_t limit; /* of n; 0: none */
 } ent_bytes;
 
+/* How long a text of n bytes may get. A few steps that each double it would make gigabytes of a word, and it is a
+ * tokenizer.json that says how many there are; honest ones make three bytes of a space, and two of any other. */
+size_t ent_bytes_limit(size_t n);
+
+/* ENT_EINVAL beyond the limit. */
 ent_status ent_bytes_put(ent_bytes *bytes, const char *s, size_t n);
 void ent_bytes_free(ent_bytes *bytes);
 

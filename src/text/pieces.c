@@ -1,8 +1,15 @@
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"
 #include "src/text/parts.h"
+
+size_t ent_bytes_limit(size_t n)
+{
+    enum { TIMES = 256, SMALL = 1 << 16 };
+    return n < (SIZE_MAX - SMALL) / TIMES ? n * TIMES + SMALL : SIZE_MAX;
+}
 
 ent_status ent_bytes_put(ent_bytes *bytes, const char *s, size_t n)
 {
@@ -11,6 +18,8 @@ ent_status ent_bytes_put(ent_bytes *bytes, const char *s, size_t n)
         return ENT_OK;
     if (__builtin_add_overflow(bytes->n, n, &needed))
         return ent_fail(ENT_ENOMEM, "out of memory: a text");
+    if (bytes->limit && needed > bytes->limit)
+        return ent_fail(ENT_EINVAL, "the tokenizer's steps make a text longer than %zu bytes", bytes->limit);
     if (needed > bytes->capacity)
         ENT_TRY(ent_grow(&bytes->data, &bytes->capacity, needed, 1, "a text"));
     memcpy(bytes->data + bytes->n, s, n);
