@@ -112,6 +112,10 @@ static void test_refusals(void **state)
 {
     (void)state;
     check_refused("{{ messages }}", "", "", ENT_EUNSUPPORTED, "found another");
+    static char endless[(1 << 17) + 2]; /* <|im_start|>system without an end, again and again */
+    for (size_t i = 0; i + 1 < sizeof endless; i++)
+        endless[i] = "<|im_start|>system\n"[i % 19];
+    check_refused(endless, "", "", ENT_EUNSUPPORTED, "chat_template: expected at most 131072 bytes, found 131073");
     check_refused("<|im_start|> <think>", "", "", ENT_EUNSUPPORTED, "<think>");
     check_refused("<|start_header_id|> trim Cutting Knowledge Date", "b", "e", ENT_EUNSUPPORTED, "Knowledge Date");
     check_refused("<|start_header_id|>", "b", "e", ENT_EUNSUPPORTED, "does not trim");

@@ -30,7 +30,8 @@ static const struct family {
      {"trim", "strip(", "tool", "not loop.last"}},
 };
 
-enum { N_FAMILIES = sizeof FAMILIES / sizeof *FAMILIES };
+/* Templates are a few kilobytes; looking for marks in a hostile one takes the square of its length. */
+enum { N_FAMILIES = sizeof FAMILIES / sizeof *FAMILIES, MAX_TEMPLATE = 1 << 17 };
 
 /* The default system message of a ChatML template: what stands in one literal between the marks of a system turn. The
  * newline is one, or Jinja's escape for it. */
@@ -97,6 +98,9 @@ static ent_status check_ends(const struct family *f, const char *text, const cha
 static ent_status recognise_family(ent_chat *out, const char *text, const char *where)
 {
     const struct family *f = NULL;
+    if (strlen(text) > MAX_TEMPLATE)
+        return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: expected at most %d bytes, found %zu", where,
+                        MAX_TEMPLATE, strlen(text));
     for (size_t i = 0; i < N_FAMILIES && f == NULL; i++)
         if (strstr(text, FAMILIES[i].marks[0]))
             f = &FAMILIES[i];
