@@ -13,6 +13,11 @@ if(ENT_SANITIZE)
     -Wno-format-truncation -Wno-format-overflow -Wno-maybe-uninitialized) # false alarms in instrumented code
   target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(ENT_FUZZ)
+  target_compile_options(ent_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -O1 -Wno-pass-failed) # loops stay as they are, and clang says so
+  target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
+endif()
 target_compile_options(ent_flags INTERFACE -fopenmp "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=") # traces name sources
 target_link_options(ent_flags INTERFACE -fopenmp)
 
@@ -48,7 +53,7 @@ function(ent_libraries)
   target_link_libraries(entrenar_static PUBLIC ent_flags)
   foreach(dependency ${dependencies})
     string(MAKE_C_IDENTIFIER ${dependency} id)
-    if(TARGET ${id}_static AND NOT ENT_SANITIZE) # leaks of others are told by their library
+    if(TARGET ${id}_static AND NOT ENT_SANITIZE AND NOT ENT_FUZZ) # leaks of others are told by their library
       set(dependency ${id}_static)
     endif()
     target_link_libraries(entrenar_static PUBLIC ${dependency})
