@@ -146,7 +146,7 @@ static int run_all(const arguments *a)
     if (st == ENT_OK)
         code = train(config, comm, &a->run);
     else
-        code = code_before_begin(st, false);
+        code = code_before_begin(st, a->run.resume);
     if (st != ENT_OK && tells)
         fprintf(stderr, "entrenar: %s\n", ent_message());
     ent_comm_free(comm);

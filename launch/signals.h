@@ -10,7 +10,7 @@ void ent_signals_catch(void);
 /* Whether one has come. */
 bool ent_signals_stop(void);
 
-/* Its name, "SIGTERM"; "another rank's signal" if none has come to this process. */
+/* Its name, "SIGTERM"; "a signal to another rank" if none has come to this process. */
 const char *ent_signals_name(void);
 
 #endif
