@@ -38,7 +38,8 @@ ent_status ent_checkpoint_point(const char *run_dir, int64_t step);
  * that went on from an older one because they were damaged: they are replaced as the run gets there. ENT_EIO. */
 ent_status ent_checkpoint_prune(const char *run_dir, int64_t written, int64_t keep);
 
-/* Whether the run has written a whole checkpoint, a .h5 with its metadata, usable or not. No folder: false. ENT_EIO. */
+/* Whether the run has written a whole checkpoint, usable or not: metadata or `latest` are there. No folder: false.
+ * ENT_EIO. */
 ent_status ent_checkpoint_exists(bool *out, const char *run_dir);
 
 /* Reads the newest usable checkpoint into the caller's tensors, *state, *evals and *metadata (the caller frees). *notes

@@ -121,26 +121,30 @@ done:
     return st;
 }
 
+/* The metadata is written after the numbers, and `latest` after it. */
 ent_status ent_checkpoint_exists(bool *out, const char *run_dir)
 {
     ent_status st;
-    char *folder = NULL;
+    char *folder = NULL, *path = NULL;
     ent_ckpt_steps all = {0};
     *out = false;
     ENT_GO(ent_format(&folder, "%s/checkpoints", run_dir));
     if (access(folder, F_OK) != 0 && errno == ENOENT)
         goto done;
+    ENT_GO(ent_format(&path, "%s/latest", folder));
+    *out = access(path, F_OK) == 0;
     ENT_GO(ent_ckpt_find(&all, folder));
-    for (size_t i = 0; i < 3 * all.count && !*out; i++) { /* the metadata is written after the numbers */
-        char *path;
-        if (i % 3 == 0)
+    for (size_t i = 0; i < ENT_CKPT_ENDINGS * all.count && !*out; i++) {
+        if (i % ENT_CKPT_ENDINGS == 0)
             continue;
-        ENT_GO(ent_ckpt_path(&path, folder, all.items[i / 3], ent_ckpt_endings[i % 3]));
-        *out = access(path, F_OK) == 0;
         free(path);
+        path = NULL;
+        ENT_GO(ent_ckpt_path(&path, folder, all.items[i / ENT_CKPT_ENDINGS], ent_ckpt_endings[i % ENT_CKPT_ENDINGS]));
+        *out = access(path, F_OK) == 0;
     }
 done:
     free(all.items);
     free(folder);
+    free(path);
     return st;
 }

@@ -100,12 +100,26 @@ void ent_run_folder_release(ent_run *run)
         rmdir(run->config->training.output_dir); /* it stays if there is something in it */
 }
 
+/* Away at once, whatever instant this process dies at; what is left under the temporary name is swept at the next
+ * start.
+ */
+static ent_status remove_one(const char *path)
+{
+    char *temporary;
+    ENT_TRY(ent_path_temporary(&temporary, path));
+    ent_status st = ENT_OK;
+    if (rename(path, temporary) == 0 ? !ent_remove_tree(temporary) : errno != ENOENT)
+        st = ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+    free(temporary);
+    return st;
+}
+
 static ent_status remove_old(const ent_run *run)
 {
     for (size_t i = 0; i < sizeof contents / sizeof *contents - 1; i++) { /* the cache is this run's already */
         char *path;
         ENT_TRY(join(&path, run, contents[i]));
-        const ent_status st = ent_remove_tree(path) ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+        const ent_status st = remove_one(path);
         free(path);
         ENT_TRY(st);
     }

@@ -254,11 +254,21 @@ static void says_when_there_is_none(void **unused)
     assert_int_equal(read_newest(&state, &notes, "0.001", "42"), ENT_EIO);
     assert_non_null(strstr(ent_message(), "/checkpoints: No such file or directory"));
     assert_null(notes);
+    bool any;
+    assert_int_equal(ent_checkpoint_exists(&any, run), ENT_OK);
+    assert_false(any);
     write_step(1, 1, false);
+    assert_int_equal(ent_checkpoint_exists(&any, run), ENT_OK);
+    assert_true(any);
     unlink(in_run("step-00000001.h5"));
     unlink(in_run("step-00000001.json"));
     assert_int_equal(read_newest(&state, &notes, "0.001", "42"), ENT_EIO);
     assert_non_null(strstr(ent_message(), "/checkpoints: no checkpoint"));
+    assert_int_equal(ent_checkpoint_exists(&any, run), ENT_OK); /* there has been one: `latest` names it */
+    assert_true(any);
+    unlink(in_run("latest"));
+    assert_int_equal(ent_checkpoint_exists(&any, run), ENT_OK);
+    assert_false(any);
 }
 
 int main(void)
