@@ -241,10 +241,10 @@ ent_status ent_run_folder_begin(ent_run *run)
         ENT_GO(remove_old(run));
     if (run->options.resume)
         ENT_GO(read_state(run));
-    ENT_GO(ent_config_print(&text, run->config));
-    ENT_GO(join(&path, run, "config.yaml"));
-    ENT_GO(ent_atomic_write(path, text, strlen(text)));
     ENT_GO(open_log(run));
+    ENT_GO(ent_config_print(&text, run->config));
+    ENT_GO(join(&path, run, "config.yaml")); /* from here on the folder holds a run */
+    ENT_GO(ent_atomic_write(path, text, strlen(text)));
 done:
     free(text);
     free(path);

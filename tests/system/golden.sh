@@ -40,8 +40,8 @@ check "llama2: loss falls over the whole run" sh -c '[ "$(wc -l <losses)" = 30 ]
 # strace sees the same calls with the same results; of the large example, of one epoch.
 as_strace() { # trace, program and arguments...
   local ours=$1 name=$2; shift 2
-  mkdir "$WORK/strace-$name"; cp "$BIN/examples/$name" "$WORK/strace-$name/"
-  (cd "strace-$name" && strace -f -o ../theirs.strace ./"$name" "$@") >theirs.out 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
+  mkdir "$WORK/two-$name"; cp "$BIN/examples/$name" "$WORK/two-$name/" # a path as long as the other
+  (cd "two-$name" && strace -f -o ../theirs.strace ./"$name" "$@") >theirs.out 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
   check "$name: as strace" python3 "$SOURCE/tests/system/strace_agrees.py" "$ours" theirs.strace
 }
 as_strace training_loop.json training_loop
