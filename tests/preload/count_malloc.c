@@ -47,18 +47,19 @@ int posix_memalign(void **out, size_t alignment, size_t n)
     return *out == NULL;
 }
 
-/* Every flush of the log ends a step: the line of the first one opens the count, each later one moves its end. */
-int fflush(FILE *file)
+/* Every line of the log ends a step: that of the first one opens the count, each later one moves its end. */
+ssize_t write(int fd, const void *data, size_t n)
 {
-    static int (*real)(FILE *);
+    static ssize_t (*real)(int, const void *, size_t);
+    static const char start[] = "{\"step\": ";
     if (real == NULL)
-        *(void **)&real = dlsym(RTLD_NEXT, "fflush");
-    if (file != NULL && file != stdout && file != stderr) {
+        *(void **)&real = dlsym(RTLD_NEXT, "write");
+    if (n > sizeof start && memcmp(data, start, sizeof start - 1) == 0) {
         at_last = allocations;
         if (steps++ == 0)
             at_first = allocations;
     }
-    return real(file);
+    return real(fd, data, n);
 }
 
 __attribute__((destructor)) static void report(void)
