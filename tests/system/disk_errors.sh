@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh" "$@"
 BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE"); FAULT=$(realpath "$3"); scope=${4:-some}
 . "$(dirname "$0")/fault_job.sh"
-every=2; ldd "$BIN/entrenar-train" | grep -q libasan && every=14
+every=2; ldd "$BIN/entrenar-train" | grep -q libasan && every=28
 [ "$scope" = all ] && every=1
 echo "note  each kind of error at every ${every}th call"
 for metadata in json yaml; do

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh" "$@"
 FAULT=$3; scope=${4:-some}
 . "$(dirname "$0")/fault_job.sh"
-every=1; ldd "$BIN/entrenar-train" | grep -q libasan && [ "$scope" != all ] && every=14
+every=1; ldd "$BIN/entrenar-train" | grep -q libasan && [ "$scope" != all ] && every=28
 [ $every = 1 ] || echo "note  under the address sanitizer at every ${every}th call, at others with YAML than with JSON; at all in the release build"
 for metadata in json yaml; do
   if python3 "$SOURCE/tests/system/kill_points.py" "$BIN/entrenar-train" "$FAULT" "$WORK/job" $metadata $every "$scope"
