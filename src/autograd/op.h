@@ -59,6 +59,9 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
  * input requires a gradient. *y borrows from the tape until it is rewound. */
 ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape);
 
+/* Runs the node's forward or backward (`kernel`), as time of the operator's phase. */
+void ent_op_run(ent_node *node, void (*kernel)(ent_node *node));
+
 /* Every operator: the table that ops.def makes. */
 extern const ent_op *const ent_ops[];
 extern const size_t ent_n_ops;

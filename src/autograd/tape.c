@@ -187,7 +187,7 @@ ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n
     ENT_TRY(need_scratch(tape, node->scratch_bytes));
     node->scratch = tape->scratch;
     if (!tape->planning)
-        node->op->forward(node);
+        ent_op_run(node, node->op->forward);
     if (node->out->requires_grad) {
         ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
         tape->nodes[tape->n_nodes++] = node;
@@ -227,7 +227,7 @@ ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
         ENT_TRY(give_inputs_gradients(tape, node));
         node->scratch = tape->scratch;
         if (!tape->planning)
-            node->op->backward(node);
+            ent_op_run(node, node->op->backward);
         ENT_TRY(give_gradient_back(tape, node->out));
     }
     return ENT_OK;

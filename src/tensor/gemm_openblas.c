@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/base/profile.h"
 #include "src/base/tiles.h"
 
 /* A tile of C is at most TILE_M x TILE_N. A panel of converted weights is PANEL_K x TILE_N: it stays in the L2 cache.
@@ -53,7 +54,7 @@ static const ent_real *at(ent_matrix m, size_t i, size_t j)
     return (const ent_real *)m.data + (m.transposed ? j * m.stride + i : i * m.stride + j);
 }
 
-void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
+static void multiply(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
                      ent_real beta)
 {
     if (m == 0 || n == 0)
@@ -69,6 +70,13 @@ void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_
     cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, alpha, a.data, lda, b.data, ldb, beta, c,
                 (blasint)ldc);
 #endif
+}
+
+void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
+                     ent_real beta)
+{
+    ent_profile_count(ENT_FLOPS_FP32, m, n, k);
+    multiply(c, ldc, m, n, k, alpha, a, b, beta);
 }
 
 /* Converts rows [i, i + rows) by columns [j, j + columns) of the stored b, as it is stored, into `panel`. */
@@ -98,7 +106,7 @@ static void one_tile(const product *p, size_t i, size_t rows, size_t j, size_t c
     const ent_matrix a = ent_matrix_of(at(p->a, i, 0), p->a.stride, p->a.transposed);
     if (p->b.dtype == ENT_REAL_DTYPE) {
         const ent_matrix b = ent_matrix_of(at(p->b, 0, j), p->b.stride, p->b.transposed);
-        ent_gemm_serial(c, p->ldc, rows, columns, p->k, p->alpha, a, b, p->beta);
+        multiply(c, p->ldc, rows, columns, p->k, p->alpha, a, b, p->beta);
         return;
     }
     ent_real *panel = panels[ent_thread()];
@@ -106,7 +114,7 @@ static void one_tile(const product *p, size_t i, size_t rows, size_t j, size_t c
         const size_t depth = p->k - k < PANEL_K ? p->k - k : PANEL_K;
         const ent_matrix b = convert_panel(panel, p->b, k, depth, j, columns);
         const ent_matrix a_k = ent_matrix_of(at(a, 0, k), a.stride, a.transposed);
-        ent_gemm_serial(c, p->ldc, rows, columns, depth, p->alpha, a_k, b, k == 0 ? p->beta : 1);
+        multiply(c, p->ldc, rows, columns, depth, p->alpha, a_k, b, k == 0 ? p->beta : 1);
     }
 }
 
@@ -128,5 +136,8 @@ void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real al
     if (m == 0 || n == 0)
         return;
     const size_t tiles = ((m + TILE_M - 1) / TILE_M) * ((n + TILE_N - 1) / TILE_N);
+    const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
+    ent_profile_count(ENT_FLOPS_FP32, m, n, k);
     ent_tiles(tiles, 1, some_tiles, &p);
+    ent_profile_enter(outer);
 }

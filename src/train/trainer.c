@@ -6,6 +6,7 @@
 
 #include "src/base/fixed.h"
 #include "src/base/mem.h"
+#include "src/base/profile.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
@@ -149,7 +150,9 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_
     if (rng && !sum.bad) {
         memset(t->params->grad, 0, t->params->n_trainable * sizeof(ent_real));
         ENT_TRY(ent_tape_backward(t->tape, loss, 1));
+        const ent_phase outer = ent_profile_enter(ENT_PHASE_REDUCTION);
         ent_tiles(t->params->n_trainable, 4096, add_gradient, &sum);
+        ent_profile_enter(outer);
     }
     if (sum.bad)
         return unit_is_bad(t, value, limit, rng, i);
@@ -163,6 +166,18 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_
 static bool is_to_stop(const ent_trainer *t)
 {
     return t->options.stop && t->options.stop();
+}
+
+/* A profile tells the time until all ranks have come from that of the sum: they meet in a barrier before it. */
+static ent_status sum_over_ranks(ent_trainer *t, int64_t *sums, size_t n)
+{
+    const ent_phase outer = ent_profile_enter(ENT_PHASE_WAITING);
+    if (ent_profile_on())
+        ENT_TRY(t->comm->barrier(t->comm));
+    ent_profile_enter(ENT_PHASE_REDUCTION);
+    ENT_TRY(t->comm->sum_i64(t->comm, sums, n));
+    ent_profile_enter(outer);
+    return ENT_OK;
 }
 
 /* This rank's units, then the sums over all ranks; or the same failure everywhere. */
@@ -188,7 +203,7 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
     }
     sums[SUM_FAILED] = st != ENT_OK;
     sums[SUM_STOPPED] = stopped;
-    ENT_TRY(t->comm->sum_i64(t->comm, train ? t->sums : sums, n + N_SUMS));
+    ENT_TRY(sum_over_ranks(t, train ? t->sums : sums, n + N_SUMS));
     if (sums[SUM_FAILED])
         return ent_comm_agree(t->comm, st);
     return sums[SUM_STOPPED] ? ent_fail(ENT_ESTOPPED, "stopped") : ENT_OK;
@@ -238,12 +253,14 @@ ent_status ent_trainer_step(ent_step_result *result, ent_trainer *t, int64_t ste
     *result = (ent_step_result){.targets = sums[SUM_TARGETS], .tokens = sums[SUM_TOKENS]};
     if (result->targets == 0)
         return ent_fail(ENT_ENUMERIC, "step %lld: no token has a target", (long long)step + 1);
+    const ent_phase outer = ent_profile_enter(ENT_PHASE_OPTIMIZER);
     const mean_gradient mean = {t->sums, t->params->grad, 1.0 / (double)result->targets};
     ent_tiles(t->params->n_trainable, 4096, mean_tile, (void *)&mean);
     result->loss = ent_from_fixed(sums[SUM_LOSS], ENT_LOSS_BIT) / (double)result->targets;
     result->grad_norm = ent_global_norm(t->params->grad, t->params->n_trainable);
     result->lr = ent_schedule_lr(&t->options.schedule, step);
     update(t, result, step);
+    ent_profile_enter(outer);
     return ENT_OK;
 }
 
