@@ -84,6 +84,11 @@ size_t ent_tape_peak(const ent_tape *tape)
     return ent_arena_peak(tape->values) + ent_arena_peak(tape->records) + tape->scratch_peak;
 }
 
+size_t ent_tape_scratch(const ent_tape *tape)
+{
+    return tape->scratch_peak;
+}
+
 void ent_tape_rewind(ent_tape *tape)
 {
     ent_arena_rewind(tape->records);

@@ -26,6 +26,9 @@ ent_status ent_tape_reserve(ent_tape *tape, const ent_tape *plan);
 /* Bytes that the largest computation since ent_tape_new took: activations, gradients and scratch. */
 size_t ent_tape_peak(const ent_tape *tape);
 
+/* How much of that is scratch. */
+size_t ent_tape_scratch(const ent_tape *tape);
+
 /* Forgets all nodes and tensors. */
 void ent_tape_rewind(ent_tape *tape);
 

@@ -20,6 +20,7 @@ struct ent_trainer {
     ent_trainer_options options;
     ent_tape *tape;
     size_t planned; /* bytes of the tape for a unit of seq_len tokens */
+    size_t scratch; /* of these */
     int64_t *sums;  /* gradient (n_trainable), then N_SUMS */
 };
 
@@ -47,6 +48,7 @@ static ent_status take_memory(ent_trainer *t)
     ENT_GO(ent_tape_new(&t->tape, false));
     ENT_GO(ent_tape_reserve(t->tape, plan));
     t->planned = ent_tape_peak(plan);
+    t->scratch = ent_tape_scratch(plan);
 done:
     ent_tape_free(plan);
     return st;
@@ -74,6 +76,12 @@ size_t ent_trainer_memory(const ent_trainer *t)
 {
     const size_t n = t->params->n_trainable;
     return t->planned + n * (4 * sizeof(ent_real) + sizeof *t->sums);
+}
+
+size_t ent_trainer_tape(const ent_trainer *t, size_t *scratch)
+{
+    *scratch = t->scratch;
+    return t->planned;
 }
 
 void ent_trainer_set_steps(ent_trainer *t, int64_t steps)

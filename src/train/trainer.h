@@ -58,6 +58,9 @@ void ent_trainer_set_steps(ent_trainer *trainer, int64_t steps);
 /* Bytes this trainer took for activations, gradients and sums. */
 size_t ent_trainer_memory(const ent_trainer *trainer);
 
+/* What of that its tape takes for a unit of seq_len tokens, and how much of the tape's is scratch. */
+size_t ent_trainer_tape(const ent_trainer *trainer, size_t *scratch);
+
 /* The first unit of rank's contiguous share of `count` units; rank = world_size gives count. */
 size_t ent_first_unit(size_t count, int rank, int world_size);
 

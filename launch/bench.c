@@ -1,0 +1,161 @@
+#include "launch/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch/bench_roof.h"
+#include "launch/report.h"
+#include "src/base/mem.h"
+#include "src/base/tiles.h"
+#include "src/tensor/gemm.h"
+
+enum { SEED = 42 };
+
+void ent_bench_close(ent_bench *b)
+{
+    free(b->seconds);
+    free(b->doc_start);
+    free(b->targets);
+    free(b->ids);
+    ent_trainer_free(b->trainer);
+    ent_model_close(&b->model);
+    ent_bench_weights_free(&b->weights);
+    *b = (ent_bench){0};
+}
+
+static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
+{
+    const ent_config *c = b->options->config;
+    const size_t seq_len = (size_t)c->data.seq_len;
+    ent_status st = ent_bench_shape(&b->model.config, b->options->shape);
+    if (st == ENT_OK)
+        st = ent_decoder_new(&b->model.decoder, &b->model.config, lora, true, seq_len);
+    ENT_TRY(ent_comm_agree(b->comm, st));
+    b->model.lora = *lora;
+    const ent_dtype dtype = c->compute.precision == ENT_PRECISION_FP32 ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
+    ENT_TRY(ent_bench_weights_make(&b->weights, ent_decoder_params(b->model.decoder), dtype, b->comm));
+    ent_decoder_init_adapters(b->model.decoder, SEED);
+    return ENT_OK;
+}
+
+static ent_status open_model(ent_bench *b)
+{
+    const ent_config *c = b->options->config;
+    const ent_lora_config lora = {.r = (size_t)c->lora.rank, .alpha = c->lora.alpha, .targets = c->lora.targets};
+    if (b->options->shape)
+        return open_shape(b, &lora);
+    const ent_model_options options = {.path = b->options->model,
+                                       .lora = &lora,
+                                       .train = true,
+                                       .seed = SEED,
+                                       .max_positions = (size_t)c->data.seq_len};
+    return ent_comm_agree(b->comm, ent_model_open(&b->model, &options));
+}
+
+/* Random tokens; every one but the last of a unit has the next as its target. */
+static ent_status make_tokens(ent_bench *b)
+{
+    const size_t units = (size_t)b->options->config->training.batch_size;
+    const size_t n = (size_t)b->options->config->data.seq_len;
+    const ent_rng rng = {.seed = SEED, .stream = ENT_STREAM_SAMPLE};
+    ENT_TRY(ent_calloc(&b->ids, units * n, sizeof *b->ids, "tokens"));
+    ENT_TRY(ent_calloc(&b->targets, units * n, sizeof *b->targets, "tokens"));
+    ENT_TRY(ent_calloc(&b->doc_start, n, sizeof *b->doc_start, "tokens"));
+    for (size_t i = 0; i < units * n; i++)
+        b->ids[i] = (int32_t)ent_random_below(&rng, i, (uint32_t)b->model.config.vocab_size);
+    for (size_t i = 0; i < units * n; i++)
+        b->targets[i] = (i + 1) % n ? b->ids[i + 1] : -100;
+    return ENT_OK;
+}
+
+static ent_status open_trainer(ent_bench *b)
+{
+    const ent_config *c = b->options->config;
+    const ent_trainer_options options = {
+        .optimizer = {.kind = (ent_optimizer_kind)c->optimizer.name,
+                      .beta1 = c->optimizer.beta1,
+                      .beta2 = c->optimizer.beta2,
+                      .eps = c->optimizer.eps,
+                      .weight_decay = c->optimizer.weight_decay},
+        .schedule = {.kind = ENT_SCHEDULE_CONSTANT, .lr = c->optimizer.lr, .steps = b->options->repeat + 1},
+        .grad_clip = c->training.grad_clip,
+        .batch_size = (size_t)c->training.batch_size,
+        .seq_len = (size_t)c->data.seq_len,
+        .seed = SEED};
+    ENT_TRY(ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options));
+    ENT_TRY(ent_calloc(&b->seconds, (size_t)b->options->repeat, sizeof *b->seconds, "measurements"));
+    return make_tokens(b);
+}
+
+/* All ranks measure at once, as they work at once. */
+static ent_status measure_roof(ent_bench *b)
+{
+    double mine = 0;
+    ENT_TRY(b->comm->barrier(b->comm));
+    const ent_status st =
+        ent_roof_measure(&mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.2);
+    int64_t rate = (int64_t)mine;
+    ENT_TRY(ent_comm_agree(b->comm, st));
+    ENT_TRY(b->comm->sum_i64(b->comm, &rate, 1));
+    b->roof[ENT_FLOPS_FP32] = (double)rate;
+    return ENT_OK;
+}
+
+static ent_status unit_at(ent_unit *out, void *context, size_t i)
+{
+    const ent_bench *b = context;
+    const size_t n = (size_t)b->options->config->data.seq_len;
+    *out = (ent_unit){n, b->ids + i * n, b->targets + i * n, b->doc_start};
+    return ENT_OK;
+}
+
+static ent_status one_step(ent_bench *b, ent_profile *profile, double *seconds)
+{
+    ent_step_result result;
+    ent_set_threads(b->place.threads);
+    ENT_TRY(b->comm->barrier(b->comm));
+    const double begin = ent_now();
+    ent_profile_start();
+    const ent_status st =
+        ent_trainer_step(&result, b->trainer, b->done, (size_t)b->options->config->training.batch_size, unit_at, b);
+    ent_profile_stop(profile);
+    *seconds = ent_now() - begin;
+    ENT_TRY(st);
+    b->done++;
+    b->loss = result.loss;
+    return ENT_OK;
+}
+
+ent_status ent_bench_step(ent_bench *b)
+{
+    ent_profile p;
+    int64_t flops[ENT_N_FLOPS];
+    ENT_TRY(one_step(b, &p, &b->seconds[b->steps]));
+    b->steps++;
+    for (int i = 0; i < ENT_N_FLOPS; i++)
+        flops[i] = (int64_t)p.flops[i];
+    ENT_TRY(b->comm->sum_i64(b->comm, flops, ENT_N_FLOPS));
+    for (int i = 0; i < ENT_N_FLOPS; i++)
+        b->sum.flops[i] += (uint64_t)flops[i];
+    for (int i = 0; i < ENT_N_PHASES; i++)
+        b->sum.seconds[i] += p.seconds[i];
+    return ENT_OK;
+}
+
+ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_comm *comm)
+{
+    ent_profile warm;
+    double seconds;
+    *b = (ent_bench){.options = options, .comm = comm};
+    ENT_TRY(ent_place(&b->place, comm, options->config->compute.threads));
+    ent_set_threads(b->place.threads);
+    ENT_TRY(ent_comm_agree(comm, ent_roof_warm()));
+    const double program = ent_resident();
+    ENT_TRY(open_model(b));
+    ENT_TRY(measure_roof(b));
+    ENT_TRY(ent_comm_agree(comm, open_trainer(b)));
+    ent_plan_memory(&b->plan, b->model.decoder, &b->model.config, b->trainer, (size_t)options->config->data.seq_len);
+    b->plan.program = program;
+    b->plan.file_cache = (double)(options->config->training.batch_size * options->config->data.seq_len) * 8;
+    return one_step(b, &warm, &seconds);
+}

@@ -1,0 +1,149 @@
+#include "launch/bench_roof.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "launch/report.h"
+#include "src/base/tiles.h"
+#include "src/tensor/gemm.h"
+
+enum { SQUARE = 1024, MOST_RUNS = 64, PASSES = 2 };
+
+/* Two matrices of random-looking numbers beside the weight: in memory that goes back to the system at once. */
+typedef struct operands {
+    size_t rows, in, out;
+    size_t bytes;
+    ent_real *x, *y; /* (rows, in), (rows, out) */
+} operands;
+
+static ent_status take(operands *o, size_t rows, size_t in, size_t out)
+{
+    *o = (operands){.rows = rows, .in = in, .out = out, .bytes = rows * (in + out) * sizeof(ent_real)};
+    void *memory = mmap(NULL, o->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes for measuring products", o->bytes);
+    o->x = memory;
+    o->y = o->x + rows * in;
+    for (size_t i = 0; i < rows * (in + out); i++)
+        o->x[i] = (ent_real)((double)(i * 2654435761u % 1024) / 512 - 1);
+    return ENT_OK;
+}
+
+static void give_back(operands *o)
+{
+    munmap(o->x, o->bytes);
+}
+
+typedef enum { FORWARD, BACKWARD, SQUARES } product_kind;
+
+static void square(void *context, size_t begin, size_t end)
+{
+    const operands *o = context;
+    for (size_t i = begin; i < end; i++) {
+        ent_real *c = o->y + i * SQUARE * SQUARE;
+        ent_gemm_serial(c, SQUARE, SQUARE, SQUARE, SQUARE, 1, ent_matrix_of(o->x, SQUARE, false),
+                        ent_matrix_of(o->x + SQUARE * SQUARE, SQUARE, true), 0);
+    }
+}
+
+/* One product: operations it took. */
+static double run_once(const operands *o, const ent_tensor *w, product_kind kind)
+{
+    if (kind == SQUARES) {
+        ent_tiles((size_t)ent_threads(), 1, square, (void *)o);
+        return 2.0 * SQUARE * SQUARE * SQUARE * ent_threads();
+    }
+    const ent_matrix b = {w->data, w->dtype, o->in, kind == FORWARD};
+    if (kind == FORWARD)
+        ent_gemm(o->y, o->out, o->rows, o->out, o->in, 1, ent_matrix_of(o->x, o->in, false), b, 0);
+    else
+        ent_gemm(o->x, o->in, o->rows, o->in, o->out, 1, ent_matrix_of(o->y, o->out, false), b, 0);
+    return 2.0 * (double)o->rows * (double)o->in * (double)o->out;
+}
+
+static int compare_rates(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_rate(const operands *o, const ent_tensor *w, product_kind kind, double seconds)
+{
+    double rates[MOST_RUNS];
+    size_t runs = 0;
+    run_once(o, w, kind);
+    const double until = ent_now() + seconds;
+    for (double begin = ent_now(); runs < MOST_RUNS && (runs < 3 || begin < until);) {
+        const double operations = run_once(o, w, kind), end = ent_now();
+        rates[runs++] = operations / (end - begin);
+        begin = end;
+    }
+    qsort(rates, runs, sizeof *rates, compare_rates);
+    return rates[runs / 2];
+}
+
+static ent_status try_weight(double *best, const ent_tensor *w, size_t rows, double seconds)
+{
+    operands o;
+    const size_t out = w->shape[0], in = w->shape[1];
+    ENT_TRY(take(&o, out > 16384 && rows > 128 ? 128 : rows, in, out));
+    for (product_kind kind = FORWARD; kind <= BACKWARD; kind++) {
+        const double rate = median_rate(&o, w, kind, seconds);
+        *best = rate > *best ? rate : *best;
+    }
+    give_back(&o);
+    return ENT_OK;
+}
+
+static ent_status try_squares(double *best, double seconds)
+{
+    operands o;
+    ENT_TRY(take(&o, SQUARE, 2 * SQUARE, (size_t)ent_threads() * SQUARE));
+    const double rate = median_rate(&o, NULL, SQUARES, seconds);
+    *best = rate > *best ? rate : *best;
+    give_back(&o);
+    return ENT_OK;
+}
+
+static bool is_new_shape(const ent_params *params, size_t i)
+{
+    const ent_tensor *t = &params->items[i]->tensor;
+    for (size_t j = 0; j < i; j++)
+        if (!params->items[j]->trainable && ent_tensor_same_shape(t, &params->items[j]->tensor))
+            return false;
+    return t->n_dims == 2 && !params->items[i]->trainable;
+}
+
+ent_status ent_roof_measure(double *out, const ent_params *params, size_t rows, double seconds)
+{
+    *out = 0;
+    for (int pass = 0; pass < PASSES; pass++) {
+        for (size_t i = 0; i < params->count; i++)
+            if (is_new_shape(params, i))
+                ENT_TRY(try_weight(out, &params->items[i]->tensor, rows, seconds / PASSES));
+        ENT_TRY(try_squares(out, seconds / PASSES));
+    }
+    return ENT_OK;
+}
+
+static void warm_thread(void *context, size_t begin, size_t end)
+{
+    const operands *o = context;
+    for (size_t i = begin; i < end; i++)
+        ent_gemm_serial(o->y + i * 512 * 256, 256, 512, 256, o->in, 1, ent_matrix_of(o->x, o->in, false),
+                        ent_matrix_of(o->x, o->in, true), 0);
+}
+
+ent_status ent_roof_warm(void)
+{
+    operands o;
+    ENT_TRY(ent_gemm_prepare(ent_threads()));
+    ENT_TRY(take(&o, 512, 4096, (size_t)ent_threads() * 256));
+    ent_tiles((size_t)ent_threads(), 1, warm_thread, &o);
+    const ent_matrix b = {o.x, ENT_DTYPE_BF16, 4096, true};
+    ent_gemm(o.y, 256 * (size_t)ent_threads(), 512, 256 * (size_t)ent_threads(), 512, 1,
+             ent_matrix_of(o.x, 4096, false), b, 0);
+    give_back(&o);
+    return ENT_OK;
+}
