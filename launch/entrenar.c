@@ -17,6 +17,7 @@ static const struct {
     {"generate", ent_cmd_generate, true, "continue a prompt"},
     {"inspect", ent_cmd_inspect, false, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
     {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
+    {"plan", ent_cmd_plan, true, "tell the memory and time of a training run, before any work"},
     {"bench", ent_cmd_bench, true, "measure tokens/s, the machine's product rate, and where a step's time goes"},
     {"trace", ent_cmd_trace, false,
      "record the system calls of a program; compare, measure and judge what was recorded"},

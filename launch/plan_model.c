@@ -1,0 +1,139 @@
+#include "launch/plan_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Attention works on blocks of so many query rows (src/autograd/ops/attention.c). */
+enum { BLOCK = 64 };
+
+/* What is known of a unit while walking through its layers. */
+typedef struct walk {
+    const ent_model_config *config;
+    const ent_lora_config *lora; /* NULL: all weights train */
+    double n;
+    ent_unit_flops flops;
+} walk;
+
+static bool is_adapted(const walk *w, size_t l, ent_proj p)
+{
+    const ent_lora_config *lora = w->lora;
+    return lora && (lora->layers == NULL || (l < lora->n_layers && lora->layers[l])) && (lora->targets >> p & 1);
+}
+
+/* One linear layer; `propagates`: its input wants a gradient. Whether its output does. */
+static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool propagates)
+{
+    const double product = 2 * w->n * in * out;
+    if (w->lora == NULL) { /* forward, input's and weight's gradient */
+        w->flops.other += product * (propagates ? 3 : 2);
+        return true;
+    }
+    w->flops.frozen += product * (propagates ? 2 : 1);
+    if (!is_adapted(w, l, p))
+        return propagates;
+    const double r = (double)w->lora->r;
+    const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
+    w->flops.other += a + b;                            /* u = x A^T, y += u B^T */
+    w->flops.other += 2 * b + (propagates ? 2 : 1) * a; /* dB, du; dA, dx */
+    return true;
+}
+
+/* The scores that one head computes: whole rectangles of a block's rows and the keys its rows see. */
+static double scores(const walk *w, size_t l)
+{
+    const ent_model_config *c = w->config;
+    const size_t n = (size_t)w->n, window = l >= c->first_window_layer ? c->sliding_window : 0;
+    double all = 0;
+    for (size_t row = 0; row < n; row += BLOCK) {
+        const size_t rows = n - row < BLOCK ? n - row : BLOCK;
+        const size_t first = window && row + 1 > window ? row + 1 - window : 0;
+        all += (double)rows * (double)(row + rows - first);
+    }
+    return all;
+}
+
+/* q k^T and p v; backward q k^T again, dp, dk, dv, and dq where it is wanted. */
+static bool attention(walk *w, size_t l, bool q, bool k, bool v)
+{
+    const double product = 2 * scores(w, l) * (double)(w->config->n_heads * w->config->head_dim);
+    const bool recorded = q || k || v;
+    w->flops.other += product * (2 + (recorded ? 4 + q : 0));
+    return recorded;
+}
+
+static bool layer(walk *w, size_t l, bool propagates)
+{
+    const ent_model_config *c = w->config;
+    const double hidden = (double)c->hidden_size, mlp = (double)c->intermediate_size;
+    const double q = (double)(c->n_heads * c->head_dim), kv = (double)(c->n_kv_heads * c->head_dim);
+    const bool gq = linear(w, l, ENT_Q_PROJ, hidden, q, propagates);
+    const bool gk = linear(w, l, ENT_K_PROJ, hidden, kv, propagates);
+    const bool gv = linear(w, l, ENT_V_PROJ, hidden, kv, propagates);
+    const bool ga = attention(w, l, gq, gk, gv);
+    const bool go = linear(w, l, ENT_O_PROJ, q, hidden, ga) || propagates;
+    const bool gg = linear(w, l, ENT_GATE_PROJ, hidden, mlp, go);
+    const bool gu = linear(w, l, ENT_UP_PROJ, hidden, mlp, go);
+    return linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || go;
+}
+
+ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets)
+{
+    walk w = {.config = config, .lora = lora, .n = (double)n};
+    bool propagates = lora == NULL;
+    for (size_t l = 0; l < config->n_layers; l++)
+        propagates = layer(&w, l, propagates);
+    const double head = 2 * (double)targets * (double)config->vocab_size * (double)config->hidden_size;
+    if (lora)
+        w.flops.frozen += head * (propagates ? 2 : 1);
+    else
+        w.flops.other += head * 4; /* logits are computed again for the weight's gradient */
+    return w.flops;
+}
+
+/* A number and one of the units at *text, which then points behind them. False if it isn't there. */
+static bool quantity(double *out, const char **text, const char *const *units, const double *factors, size_t n)
+{
+    char *end;
+    *out = strtod(*text, &end);
+    if (end == *text || !(*out >= 0) || isinf(*out))
+        return false;
+    const size_t length = strcspn(end, ",");
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(units[i]) == length && strncmp(end, units[i], length) == 0) {
+            *out *= factors[i];
+            *text = end + length;
+            return true;
+        }
+    }
+    return false;
+}
+
+ent_status ent_network_parse(ent_network *out, const char *text)
+{
+    static const char *const rates[] = {"bit", "kbit", "Mbit", "Gbit", "Tbit", "B", "kB", "MB", "GB", "TB"};
+    static const double rate_factors[] = {1 / 8.0, 1e3 / 8, 1e6 / 8, 1e9 / 8, 1e12 / 8, 1, 1e3, 1e6, 1e9, 1e12};
+    static const char *const times[] = {"s", "ms", "us", "ns"};
+    static const double time_factors[] = {1, 1e-3, 1e-6, 1e-9};
+    const char *at = text;
+    if (quantity(&out->bandwidth, &at, rates, rate_factors, 10) && out->bandwidth > 0 && *at++ == ',' &&
+        quantity(&out->latency, &at, times, time_factors, 4) && *at == '\0')
+        return ENT_OK;
+    return ent_fail(ENT_ECONFIG, "--network: expected a rate and a latency such as 100Gbit,2us, found \"%s\"", text);
+}
+
+double ent_plan_reduction(const ent_network *network, size_t n, double bytes)
+{
+    if (n < 2)
+        return 0;
+    const double ranks = (double)n, transfer = bytes / network->bandwidth;
+    const double ring = 2 * (ranks - 1) * network->latency + 2 * (ranks - 1) / ranks * transfer;
+    const double doubling = ceil(log2(ranks)) * (network->latency + transfer);
+    return ring < doubling ? ring : doubling;
+}
+
+double ent_plan_step(const ent_step_parts *parts, const ent_network *network, size_t units, size_t n)
+{
+    const double most = (double)((units + n - 1) / n); /* units of the rank that has most */
+    return most * parts->unit + ent_plan_reduction(network, n, parts->bytes) + parts->update;
+}
