@@ -153,6 +153,7 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     const double program = ent_resident();
     ENT_TRY(open_model(b));
     ENT_TRY(measure_roof(b));
+    ent_resident_forget_peak(); /* of what measuring took: the step's is asked for */
     ENT_TRY(ent_comm_agree(comm, open_trainer(b)));
     ent_plan_memory(&b->plan, b->model.decoder, &b->model.config, b->trainer, (size_t)options->config->data.seq_len);
     b->plan.program = program;

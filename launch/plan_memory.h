@@ -35,4 +35,7 @@ void ent_plan_memory_print(const ent_memory_plan *plan);
 double ent_resident(void);
 double ent_resident_peak(void);
 
+/* Begins the peak anew, from what is in memory now; where the system doesn't let us, it stays. */
+void ent_resident_forget_peak(void);
+
 #endif
