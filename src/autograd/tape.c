@@ -17,7 +17,8 @@ typedef struct piece {
 
 struct ent_tape {
     bool planning, recording;
-    ent_arena *records; /* nodes and tensors: real also when planning */
+    bool differentiable; /* in this segment, something was computed from what requires a gradient */
+    ent_arena *records;  /* nodes and tensors: real also when planning */
     ent_arena *values;
     ent_node **nodes;
     size_t n_nodes, capacity;
@@ -181,22 +182,30 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
     return ENT_OK;
 }
 
+static ent_status record(ent_tape *tape, ent_node *node)
+{
+    ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
+    tape->nodes[tape->n_nodes++] = node;
+    return ENT_OK;
+}
+
 ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
 {
     ENT_TRY(new_tensor(&node->out, tape, n_dims, shape));
     void *data;
     ENT_TRY(ent_tape_buffer(&data, tape, ent_tensor_count(node->out) * sizeof(ent_real)));
     node->out->data = data;
+    bool differentiable = false;
     for (size_t i = 0; i < node->n_in; i++)
-        node->out->requires_grad |= tape->recording && node->in[i] && node->in[i]->requires_grad;
+        differentiable |= node->in[i] && node->in[i]->requires_grad;
+    tape->differentiable |= differentiable;
+    node->out->requires_grad = tape->recording && differentiable;
     ENT_TRY(need_scratch(tape, node->scratch_bytes));
     node->scratch = tape->scratch;
     if (!tape->planning)
         ent_op_run(node, node->op->forward);
-    if (node->out->requires_grad) {
-        ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
-        tape->nodes[tape->n_nodes++] = node;
-    }
+    if (node->out->requires_grad)
+        ENT_TRY(record(tape, node));
     *y = node->out;
     return ENT_OK;
 }
@@ -208,6 +217,119 @@ static ent_status give_inputs_gradients(ent_tape *tape, ent_node *node)
         ent_tensor *in = node->in[i];
         if (in && in->requires_grad && in->grad == NULL)
             ENT_TRY(take_gradient(&in->grad, tape, ent_tensor_count(in)));
+    }
+    return ENT_OK;
+}
+
+typedef struct segment_ctx {
+    ent_segment run;
+    char context[];
+} segment_ctx;
+
+/* Where the tape stands when a segment begins. */
+typedef struct place {
+    ent_arena_place records, values;
+    size_t n_nodes;
+    piece *free_pieces;
+    bool recording, differentiable;
+} place;
+
+/* Free pieces from before stay as they are: what a segment takes is its own. */
+static place begin_segment(ent_tape *tape, bool recording)
+{
+    const place p = {
+        ent_arena_here(tape->records), ent_arena_here(tape->values), tape->n_nodes, tape->free_pieces, tape->recording,
+        tape->differentiable};
+    tape->free_pieces = NULL;
+    tape->recording = recording;
+    tape->differentiable = false;
+    return p;
+}
+
+/* Whether anything in it was computed from what requires a gradient. */
+static bool end_segment(ent_tape *tape, const place *p)
+{
+    const bool differentiable = tape->differentiable;
+    ent_arena_return(tape->records, p->records);
+    ent_arena_return(tape->values, p->values);
+    tape->n_nodes = p->n_nodes;
+    tape->free_pieces = p->free_pieces;
+    tape->recording = p->recording;
+    tape->differentiable |= p->differentiable;
+    return differentiable;
+}
+
+/* Runs the segment, unrecorded, into out. */
+static ent_status run_segment(ent_tensor *out, ent_tape *tape, ent_tensor *x, const segment_ctx *ctx)
+{
+    ent_tensor *y;
+    ent_shape_text t[2];
+    const place p = begin_segment(tape, false);
+    ent_status st = ctx->run(&y, tape, x, ctx->context);
+    if (st == ENT_OK && y == x)
+        st = ent_fail(ENT_EINVAL, "a segment: its result is its input");
+    if (st == ENT_OK && !ent_tensor_same_shape(x, y))
+        st = ent_fail(ENT_EINVAL, "a segment: expected a result of the shape of its input, %s, found %s",
+                      ent_shape_format(&t[0], x->n_dims, x->shape), ent_shape_format(&t[1], y->n_dims, y->shape));
+    if (st == ENT_OK && !tape->planning)
+        memcpy(ent_values(out), y->data, ent_tensor_count(y) * sizeof(ent_real));
+    out->requires_grad = end_segment(tape, &p) && tape->recording;
+    return st;
+}
+
+static ent_status backward_through(ent_tape *tape, size_t first);
+
+/* Runs it again, recorded, and goes back through it. Gradients of x and of parameters are where they were. */
+static ent_status segment_backward(ent_tape *tape, ent_node *node)
+{
+    const segment_ctx *ctx = node->ctx;
+    ent_tensor *y;
+    const place p = begin_segment(tape, true);
+    ent_status st = ctx->run(&y, tape, node->in[0], ctx->context);
+    if (st == ENT_OK) {
+        y->grad = node->out->grad;
+        st = backward_through(tape, p.n_nodes);
+    }
+    end_segment(tape, &p);
+    return st;
+}
+
+static const ent_op segment_op = {.name = "segment"};
+
+ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
+                              size_t context_bytes)
+{
+    ent_node *node;
+    void *data;
+    ENT_TRY(ent_node_new(&node, tape, &segment_op, &x, 1, sizeof(segment_ctx) + context_bytes));
+    segment_ctx *ctx = node->ctx;
+    ctx->run = segment;
+    if (context_bytes)
+        memcpy(ctx->context, context, context_bytes);
+    ENT_TRY(new_tensor(&node->out, tape, x->n_dims, x->shape));
+    ENT_TRY(ent_tape_buffer(&data, tape, ent_tensor_count(x) * sizeof(ent_real)));
+    node->out->data = data;
+    ENT_TRY(run_segment(node->out, tape, x, ctx));
+    if (node->out->requires_grad)
+        ENT_TRY(record(tape, node));
+    *y = node->out;
+    return ENT_OK;
+}
+
+/* Back through all nodes from the last to number `first`. */
+static ent_status backward_through(ent_tape *tape, size_t first)
+{
+    for (size_t i = tape->n_nodes; i-- > first;) {
+        ent_node *node = tape->nodes[i];
+        if (node->out->grad == NULL)
+            continue; /* the loss doesn't depend on it */
+        ENT_TRY(give_inputs_gradients(tape, node));
+        node->scratch = tape->scratch;
+        if (node->op == &segment_op)
+            ENT_TRY(segment_backward(tape, node));
+        else if (!tape->planning)
+            ent_op_run(node, node->op->backward);
+        ENT_TRY(give_gradient_back(tape, node->out));
     }
     return ENT_OK;
 }
@@ -225,17 +347,7 @@ ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
         ENT_TRY(take_gradient(&loss->grad, tape, 1));
     if (!tape->planning)
         loss->grad[0] += scale;
-    for (size_t i = tape->n_nodes; i-- > 0;) {
-        ent_node *node = tape->nodes[i];
-        if (node->out->grad == NULL)
-            continue; /* the loss doesn't depend on it */
-        ENT_TRY(give_inputs_gradients(tape, node));
-        node->scratch = tape->scratch;
-        if (!tape->planning)
-            ent_op_run(node, node->op->backward);
-        ENT_TRY(give_gradient_back(tape, node->out));
-    }
-    return ENT_OK;
+    return backward_through(tape, 0);
 }
 
 ent_status ent_op_check_real(const ent_op *op, const ent_tensor *t)

@@ -45,6 +45,16 @@ ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data
 /* Memory of the tape for values an operator saves (*out: `bytes`, 64-byte aligned); not to be touched when planning. */
 ent_status ent_tape_buffer(void *out, ent_tape *tape, size_t bytes);
 
+/* A piece of a computation, *y = f(x). It uses no other tensor of the tape than x, but any parameter. It is run twice,
+ * and computes the same both times. */
+typedef ent_status (*ent_segment)(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context);
+
+/* *y = what `segment` makes of x, without keeping what it computes in between: backward runs it again, recorded, then
+ * backward through it, in memory that the next one uses again. Bits are those of a direct call. y has the shape of x;
+ * `context` (context_bytes) is copied. Segments may hold segments. ENT_EINVAL for a y of another shape. */
+ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
+                              size_t context_bytes);
+
 /* Backward from `loss`, a scalar: adds d(scale * loss)/dx to the gradient of every recorded tensor x that requires one.
  * Gradients of parameters add to what is there; zeroing them is the caller's. ENT_EINVAL if loss is no scalar. */
 ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale);

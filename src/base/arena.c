@@ -123,6 +123,18 @@ void ent_arena_rewind(ent_arena *arena)
     arena->used = 0;
 }
 
+ent_arena_place ent_arena_here(const ent_arena *arena)
+{
+    return (ent_arena_place){arena->current, arena->used_in_current, arena->used};
+}
+
+void ent_arena_return(ent_arena *arena, ent_arena_place place)
+{
+    arena->current = place.block ? place.block : arena->first;
+    arena->used_in_current = place.used_in_block;
+    arena->used = place.used;
+}
+
 size_t ent_arena_peak(const ent_arena *arena)
 {
     return arena->peak;

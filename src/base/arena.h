@@ -26,6 +26,15 @@ ent_status ent_arena_alloc(void *out, ent_arena *arena, size_t bytes);
 
 void ent_arena_rewind(ent_arena *arena);
 
+/* A place in the stack to go back to: what was allocated after ent_arena_here is gone after ent_arena_return. Places
+ * are left in the reverse order of their taking. */
+typedef struct ent_arena_place {
+    void *block;
+    size_t used_in_block, used;
+} ent_arena_place;
+ent_arena_place ent_arena_here(const ent_arena *arena);
+void ent_arena_return(ent_arena *arena, ent_arena_place place);
+
 size_t ent_arena_peak(const ent_arena *arena); /* most bytes ever in use at once, alignment included */
 
 #endif
