@@ -50,7 +50,7 @@ const ent_config_field ent_config_fields[] = {
     {INT("compute.threads", compute.threads, 1, 1024), .word = "auto", .otherwise = "auto",
      .help = "threads of a rank; auto: the cores it may use"},
     {CHOICE("compute.recompute", compute.recompute, "none layer"), .otherwise = "none",
-     .refused = BIT(ENT_RECOMPUTE_LAYER), .help = "forget activations and compute them again"},
+     .help = "layer: keep only each layer's input, compute the rest again in backward; same bits"},
 
     {CHOICE("optimizer.name", optimizer.name, "sgd adam adamw"), .otherwise = "adamw", .help = "the optimizer"},
     {FLOAT("optimizer.lr", optimizer.lr), .low_open = true, .otherwise = "1.0e-4", .help = "learning rate"},

@@ -239,6 +239,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, open_model(run)));
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_data(run) : ENT_OK)); /* it makes the cache that the others map */
     ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));
+    ent_decoder_recompute(run->model.decoder, config->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
     ENT_TRY(ent_comm_agree(
         c, ent_calloc(&run->digests, 4 * (size_t)c->world_size, sizeof *run->digests, "digests of parameters")));

@@ -285,8 +285,8 @@ static void bad_files_are_refused(void **state)
             "config.yaml:3: optimizer.lr: expected a number > 0, found a mapping");
     refused(NEEDED "optimizer: {lr: }\n", NULL, "config.yaml:3: optimizer.lr: expected a number > 0, found nothing");
     refused(NEEDED "quantize: {base: nf4}\n", NULL, "config.yaml:3: not supported in this version: quantize.base: nf4");
-    refused(NEEDED "compute: {recompute: layer}\n", NULL,
-            "config.yaml:3: not supported in this version: compute.recompute: layer");
+    refused(NEEDED "compute: {recompute: all}\n", NULL,
+            "config.yaml:3: compute.recompute: expected none or layer, found \"all\"");
     refused(NEEDED "model: {path: x}\n", NULL,
             "config.yaml:3: key model stands here for the second time, first in line 1");
     refused(NEEDED "a: *b\n", NULL, "config.yaml:3: YAML aliases are not supported");

@@ -24,7 +24,7 @@ typedef struct layer {
 
 struct ent_decoder {
     ent_model_config config;
-    bool adapted, train;
+    bool adapted, train, recompute;
     size_t r;
     ent_real scale; /* of the adapters */
     double dropout;
@@ -49,6 +49,11 @@ void ent_decoder_free(ent_decoder *decoder)
     free(decoder->layers);
     ent_params_clear(&decoder->params);
     free(decoder);
+}
+
+void ent_decoder_recompute(ent_decoder *decoder, bool on)
+{
+    decoder->recompute = on;
 }
 
 /* What a projection maps from and to. */
@@ -259,6 +264,24 @@ static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d
     return ent_add(x, tape, *x, m);
 }
 
+/* What a layer is computed from beside its input. */
+typedef struct layer_context {
+    const ent_decoder *decoder;
+    size_t layer;
+    ent_tokens tokens;
+    bool drops;
+    ent_rng dropout;
+} layer_context;
+
+static ent_status layer_forward(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+{
+    const layer_context *c = context;
+    const ent_rng *dropout = c->drops ? &c->dropout : NULL;
+    *y = x;
+    ENT_TRY(attention_block(y, tape, c->decoder, c->layer, &c->tokens, dropout));
+    return mlp_block(y, tape, c->decoder, c->layer, dropout);
+}
+
 /* The final hidden state, normed: (T, C) */
 static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, const ent_tokens *tokens,
                          const ent_rng *dropout)
@@ -268,9 +291,14 @@ static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, c
             if (t - (size_t)tokens->doc_start[t] >= d->max_positions)
                 return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
     ENT_TRY(ent_embedding(h, tape, d->embed_tokens, tokens->ids, tokens->n));
-    for (size_t l = 0; l < d->config.n_layers; l++) {
-        ENT_TRY(attention_block(h, tape, d, l, tokens, dropout));
-        ENT_TRY(mlp_block(h, tape, d, l, dropout));
+    layer_context c = {.decoder = d, .tokens = *tokens, .drops = dropout != NULL};
+    if (dropout)
+        c.dropout = *dropout;
+    for (c.layer = 0; c.layer < d->config.n_layers; c.layer++) {
+        if (d->recompute)
+            ENT_TRY(ent_tape_recompute(h, tape, *h, layer_forward, &c, sizeof c));
+        else
+            ENT_TRY(layer_forward(h, tape, *h, &c));
     }
     return ent_rmsnorm(h, tape, *h, d->norm, d->config.rms_norm_eps);
 }
