@@ -218,6 +218,59 @@ static void check_unrecorded(trial *t)
     free(y);
 }
 
+/* loss = sum(y * weights) of copies of the inputs, which are the tape's; what backward is said not to read becomes NaN.
+ */
+static void differentiate_spoiled(trial *t)
+{
+    ent_tensor *in[ENT_MAX_INPUTS] = {NULL}, *y, *z, *w, *loss;
+    for (size_t k = 0; k < t->c->n_in; k++)
+        if (t->gradients[k])
+            memset(t->gradients[k], 0, ent_tensor_count(&t->in[k]) * sizeof(ent_real));
+    ent_tape_rewind(t->tape);
+    for (size_t k = 0; k < t->c->n_in; k++)
+        must(t, ent_scale(&in[k], t->tape, &t->in[k], 1));
+    must(t, t->c->apply(&y, t->tape, in));
+    must(t, ent_scale(&z, t->tape, y, 1));
+    must(t, ent_tape_input(&w, t->tape, t->weights, y->n_dims, y->shape, false));
+    must(t, ent_mul(&z, t->tape, z, w));
+    must(t, ent_sum(&loss, t->tape, z));
+    for (size_t k = 0; k <= t->c->n_in; k++) {
+        const ent_tensor *x = k < t->c->n_in ? in[k] : y;
+        for (size_t i = 0; x->spare && i < ent_tensor_count(x); i++)
+            ent_values(x)[i] = (ent_real)NAN;
+    }
+    must(t, ent_tape_backward(t->tape, loss, 1));
+}
+
+/* Whichever inputs want a gradient, alone or together. */
+static void check_unread(trial *t)
+{
+    for (size_t alone = 0; alone <= t->c->n_in; alone++) {
+        ent_real *g[ENT_MAX_INPUTS] = {NULL};
+        for (size_t k = 0; k < t->c->n_in; k++) {
+            t->in[k].requires_grad = !t->c->in[k].constant && (k == alone || alone == t->c->n_in);
+            t->in[k].grad = t->in[k].requires_grad ? t->gradients[k] : NULL;
+        }
+        differentiate(t, 0);
+        for (size_t k = 0; k < t->c->n_in; k++) {
+            const size_t n = ent_tensor_count(&t->in[k]);
+            if (t->in[k].grad)
+                g[k] = memcpy(take(n), t->gradients[k], n * sizeof(ent_real));
+        }
+        differentiate_spoiled(t);
+        for (size_t k = 0; k < t->c->n_in; k++) {
+            if (g[k] && memcmp(g[k], t->gradients[k], ent_tensor_count(&t->in[k]) * sizeof(ent_real)) != 0)
+                fail_msg("%s, %s: the gradient of input %zu comes from what is said to be unread", t->op->name,
+                         t->c->name, k);
+            free(g[k]);
+        }
+    }
+    for (size_t k = 0; k < t->c->n_in; k++) {
+        t->in[k].requires_grad = !t->c->in[k].constant;
+        t->in[k].grad = t->gradients[k];
+    }
+}
+
 static size_t peak_of(trial *t, bool planning, bool recording)
 {
     ent_tape *const before = t->tape;
@@ -256,6 +309,7 @@ static void check_case(const ent_op *op, const ent_op_case *c, double *steepest)
     } else {
         check_gradients(&t);
         check_alone(&t);
+        check_unread(&t);
         check_unrecorded(&t);
         check_plan(&t);
         check_threads(&t);

@@ -190,6 +190,39 @@ static void nothing_goes_below_what_trains(void **state)
     ent_tape_free(tape);
 }
 
+/* Released values make room for others, unless backward reads them; gradients go through as before. */
+static void released_values_are_used_again(void **state)
+{
+    (void)state;
+    for (int recorded = 0; recorded < 2; recorded++) {
+        ent_tape *tape = new_tape(false);
+        ent_tensor *x = matrix(tape, x_values, 2, 3, true), *a, *b, *c, *loss;
+        ent_tape_record(tape, recorded);
+        assert_int_equal(ent_scale(&a, tape, x, 2), ENT_OK);
+        assert_int_equal(ent_scale(&b, tape, a, 3), ENT_OK);
+        const void *memory = a->data;
+        ent_tape_release(tape, x);
+        assert_ptr_equal(x->data, x_values);
+        ent_tape_release(tape, a);
+        ent_tape_release(tape, a); /* a second time does nothing */
+        assert_null(a->data);
+        assert_int_equal(ent_scale(&c, tape, b, (ent_real)0.5), ENT_OK);
+        assert_ptr_equal(c->data, memory);
+        assert_int_equal(ent_mul(&a, tape, b, c), ENT_OK); /* 18 x^2: reads both in backward */
+        memory = b->data;
+        ent_tape_release(tape, b);
+        assert_int_equal(ent_sum(&loss, tape, a), ENT_OK);
+        assert_true(b->data == (recorded ? memory : NULL));
+        assert_true(ent_values(loss)[0] == 18 * 91);
+        for (int times = 1; times <= 2; times++) {
+            assert_int_equal(ent_tape_backward(tape, loss, 1), ENT_OK);
+            for (size_t i = 0; i < 6; i++)
+                assert_true(x->grad[i] == (recorded ? (ent_real)times * 36 * x_values[i] : 0));
+        }
+        ent_tape_free(tape);
+    }
+}
+
 /* What a segment of the tests is told. */
 typedef struct story {
     ent_tensor *w;    /* a parameter: not of the tape */
@@ -348,6 +381,7 @@ int main(void)
         cmocka_unit_test(what_the_loss_does_not_depend_on_gets_nothing),
         cmocka_unit_test(uses_add_up),
         cmocka_unit_test(nothing_goes_below_what_trains),
+        cmocka_unit_test(released_values_are_used_again),
         cmocka_unit_test(segments_give_the_same_bits),
         cmocka_unit_test(segments_take_part_only_when_recorded),
         cmocka_unit_test(failed_segments_leave_the_tape_whole),

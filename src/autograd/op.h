@@ -16,6 +16,10 @@
 
 enum { ENT_MAX_INPUTS = 8 };
 
+/* What backward doesn't read, bits: the values of input i, of the result, and what forward left in ctx. */
+#define ENT_UNREAD_IN(i) (1u << (i))
+enum { ENT_UNREAD_OUT = 1 << ENT_MAX_INPUTS, ENT_UNREAD_SAVED = 2 << ENT_MAX_INPUTS };
+
 typedef struct ent_node ent_node;
 
 /* A way to apply the operator, for the gradient tests: every differentiable input is checked against central
@@ -39,6 +43,7 @@ typedef struct ent_op {
     void (*backward)(ent_node *node);
     const ent_op_case *cases; /* n_cases of them */
     size_t n_cases;
+    unsigned unread; /* ENT_UNREAD_ bits that hold for every node. 0: backward may read all */
 } ent_op;
 
 struct ent_node {
@@ -46,6 +51,7 @@ struct ent_node {
     ent_tensor *out;
     ent_tensor *in[ENT_MAX_INPUTS]; /* NULL where an optional input is absent */
     size_t n_in;
+    unsigned unread;      /* the operator's, and those that hold for this node */
     void *ctx;            /* the operator's own settings and saved values, from ent_node_ctx and ent_tape_buffer */
     size_t scratch_bytes; /* what forward and backward need of scratch */
     void *scratch;        /* 64-byte aligned; set while forward and backward run */

@@ -1,5 +1,6 @@
 #include "src/autograd/tape.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,13 +8,19 @@
 #include "src/base/arena.h"
 #include "src/base/mem.h"
 
-/* Gradients of intermediate results live from the first use of a result (in reverse) to its making. Their memory is
- * used again through this list of free pieces. */
+/* Gradients of intermediate results live from the first use of a result (in reverse) to its making, and the values of
+ * some only until they are released. Their memory is used again through a list of free pieces. */
 typedef struct piece {
     struct piece *next;
     ent_real *memory;
     size_t count;
 } piece;
+
+/* A tensor of the tape. It brings the pieces that its values and its gradient may become. */
+typedef struct result {
+    ent_tensor tensor;
+    piece pieces[2];
+} result;
 
 struct ent_tape {
     bool planning, recording;
@@ -22,7 +29,7 @@ struct ent_tape {
     ent_arena *values;
     ent_node **nodes;
     size_t n_nodes, capacity;
-    piece *free_pieces;
+    piece *free_pieces, *blank_pieces; /* blank: of no memory */
     void *scratch;
     size_t scratch_size, scratch_peak;
 };
@@ -95,7 +102,7 @@ void ent_tape_rewind(ent_tape *tape)
     ent_arena_rewind(tape->records);
     ent_arena_rewind(tape->values);
     tape->n_nodes = 0;
-    tape->free_pieces = NULL;
+    tape->free_pieces = tape->blank_pieces = NULL;
 }
 
 void ent_tape_record(ent_tape *tape, bool on)
@@ -118,40 +125,82 @@ ent_status ent_tape_buffer(void *out, ent_tape *tape, size_t bytes)
     return ent_arena_alloc(out, tape->values, bytes);
 }
 
-/* A zeroed gradient of `count` numbers, from a free piece of just that size or fresh. */
-static ent_status take_gradient(ent_real **out, ent_tape *tape, size_t count)
+static void push_blank(ent_tape *tape, piece *p)
+{
+    *p = (piece){.next = tape->blank_pieces};
+    tape->blank_pieces = p;
+}
+
+/* Memory of `count` numbers: a free piece of just that size, or fresh. */
+static ent_status take_numbers(ent_real **out, ent_tape *tape, size_t count)
 {
     for (piece **link = &tape->free_pieces; *link; link = &(*link)->next) {
-        if ((*link)->count == count) {
-            *out = (*link)->memory;
-            *link = (*link)->next;
-            if (!tape->planning)
-                memset(*out, 0, count * sizeof **out);
+        piece *p = *link;
+        if (p->count == count) {
+            *out = p->memory;
+            *link = p->next;
+            push_blank(tape, p);
             return ENT_OK;
         }
     }
-    ENT_TRY(ent_tape_buffer(out, tape, count * sizeof **out));
+    return ent_tape_buffer(out, tape, count * sizeof **out);
+}
+
+/* There is a blank piece: each tensor brought as many as it can hold memories. */
+static void give_back(ent_tape *tape, ent_real *memory, size_t count)
+{
+    piece *p = tape->blank_pieces;
+    assert(p != NULL);
+    tape->blank_pieces = p->next;
+    *p = (piece){tape->free_pieces, memory, count};
+    tape->free_pieces = p;
+}
+
+static ent_status take_gradient(ent_tensor *t, ent_tape *tape)
+{
+    const size_t count = ent_tensor_count(t);
+    ENT_TRY(take_numbers(&t->grad, tape, count));
     if (!tape->planning)
-        memset(*out, 0, count * sizeof **out);
+        memset(t->grad, 0, count * sizeof *t->grad);
     return ENT_OK;
 }
 
-static ent_status give_gradient_back(ent_tape *tape, ent_tensor *t)
+static void give_gradient_back(ent_tape *tape, ent_tensor *t)
 {
-    piece *p;
-    ENT_TRY(ent_arena_alloc(&p, tape->records, sizeof *p));
-    *p = (piece){tape->free_pieces, t->grad, ent_tensor_count(t)};
-    tape->free_pieces = p;
+    give_back(tape, t->grad, ent_tensor_count(t));
     t->grad = NULL;
-    return ENT_OK;
+}
+
+void ent_tape_release(ent_tape *tape, ent_tensor *t)
+{
+    if (!t->spare)
+        return;
+    give_back(tape, ent_values(t), ent_tensor_count(t));
+    t->spare = false;
+    t->data = NULL;
 }
 
 static ent_status new_tensor(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
 {
     if (n_dims > ENT_MAX_DIMS)
         return ent_fail(ENT_EINVAL, "a tensor of %zu dimensions, at most %d are supported", n_dims, ENT_MAX_DIMS);
-    ENT_TRY(ent_arena_alloc(out, tape->records, sizeof **out));
-    **out = ent_tensor_view(NULL, n_dims, shape);
+    result *r;
+    ENT_TRY(ent_arena_alloc(&r, tape->records, sizeof *r));
+    r->tensor = ent_tensor_view(NULL, n_dims, shape);
+    for (int i = 0; i < 2; i++)
+        push_blank(tape, &r->pieces[i]);
+    *out = &r->tensor;
+    return ENT_OK;
+}
+
+/* A tensor whose values are memory of the tape. */
+static ent_status new_result(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
+{
+    ent_real *values;
+    ENT_TRY(new_tensor(out, tape, n_dims, shape));
+    ENT_TRY(take_numbers(&values, tape, ent_tensor_count(*out)));
+    (*out)->data = values;
+    (*out)->spare = true;
     return ENT_OK;
 }
 
@@ -162,7 +211,7 @@ ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data
     (*out)->data = data;
     (*out)->requires_grad = requires_grad;
     if (requires_grad)
-        ENT_TRY(take_gradient(&(*out)->grad, tape, ent_tensor_count(*out)));
+        ENT_TRY(take_gradient(*out, tape));
     return ENT_OK;
 }
 
@@ -173,6 +222,7 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
     memset(*out, 0, sizeof **out);
     (*out)->op = op;
     (*out)->n_in = n_in;
+    (*out)->unread = op->unread;
     for (size_t i = 0; i < n_in; i++)
         (*out)->in[i] = in[i];
     if (ctx_bytes) {
@@ -184,6 +234,11 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
 
 static ent_status record(ent_tape *tape, ent_node *node)
 {
+    for (size_t i = 0; i < node->n_in; i++)
+        if (node->in[i] && !(node->unread & ENT_UNREAD_IN(i)))
+            node->in[i]->spare = false;
+    if (!(node->unread & ENT_UNREAD_OUT))
+        node->out->spare = false;
     ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
     tape->nodes[tape->n_nodes++] = node;
     return ENT_OK;
@@ -191,10 +246,7 @@ static ent_status record(ent_tape *tape, ent_node *node)
 
 ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
 {
-    ENT_TRY(new_tensor(&node->out, tape, n_dims, shape));
-    void *data;
-    ENT_TRY(ent_tape_buffer(&data, tape, ent_tensor_count(node->out) * sizeof(ent_real)));
-    node->out->data = data;
+    ENT_TRY(new_result(&node->out, tape, n_dims, shape));
     bool differentiable = false;
     for (size_t i = 0; i < node->n_in; i++)
         differentiable |= node->in[i] && node->in[i]->requires_grad;
@@ -216,7 +268,7 @@ static ent_status give_inputs_gradients(ent_tape *tape, ent_node *node)
     for (size_t i = 0; i < node->n_in; i++) {
         ent_tensor *in = node->in[i];
         if (in && in->requires_grad && in->grad == NULL)
-            ENT_TRY(take_gradient(&in->grad, tape, ent_tensor_count(in)));
+            ENT_TRY(take_gradient(in, tape));
     }
     return ENT_OK;
 }
@@ -230,17 +282,21 @@ typedef struct segment_ctx {
 typedef struct place {
     ent_arena_place records, values;
     size_t n_nodes;
-    piece *free_pieces;
+    piece *free_pieces, *blank_pieces;
     bool recording, differentiable;
 } place;
 
 /* Free pieces from before stay as they are: what a segment takes is its own. */
 static place begin_segment(ent_tape *tape, bool recording)
 {
-    const place p = {
-        ent_arena_here(tape->records), ent_arena_here(tape->values), tape->n_nodes, tape->free_pieces, tape->recording,
-        tape->differentiable};
-    tape->free_pieces = NULL;
+    const place p = {.records = ent_arena_here(tape->records),
+                     .values = ent_arena_here(tape->values),
+                     .n_nodes = tape->n_nodes,
+                     .free_pieces = tape->free_pieces,
+                     .blank_pieces = tape->blank_pieces,
+                     .recording = tape->recording,
+                     .differentiable = tape->differentiable};
+    tape->free_pieces = tape->blank_pieces = NULL;
     tape->recording = recording;
     tape->differentiable = false;
     return p;
@@ -254,6 +310,7 @@ static bool end_segment(ent_tape *tape, const place *p)
     ent_arena_return(tape->values, p->values);
     tape->n_nodes = p->n_nodes;
     tape->free_pieces = p->free_pieces;
+    tape->blank_pieces = p->blank_pieces;
     tape->recording = p->recording;
     tape->differentiable |= p->differentiable;
     return differentiable;
@@ -264,6 +321,8 @@ static ent_status run_segment(ent_tensor *out, ent_tape *tape, ent_tensor *x, co
 {
     ent_tensor *y;
     ent_shape_text t[2];
+    const bool spare = x->spare;
+    x->spare = false; /* it is not the segment's to release */
     const place p = begin_segment(tape, false);
     ent_status st = ctx->run(&y, tape, x, ctx->context);
     if (st == ENT_OK && y == x)
@@ -274,6 +333,7 @@ static ent_status run_segment(ent_tensor *out, ent_tape *tape, ent_tensor *x, co
     if (st == ENT_OK && !tape->planning)
         memcpy(ent_values(out), y->data, ent_tensor_count(y) * sizeof(ent_real));
     out->requires_grad = end_segment(tape, &p) && tape->recording;
+    x->spare = spare;
     return st;
 }
 
@@ -294,21 +354,18 @@ static ent_status segment_backward(ent_tape *tape, ent_node *node)
     return st;
 }
 
-static const ent_op segment_op = {.name = "segment"};
+static const ent_op segment_op = {.name = "segment", .unread = ENT_UNREAD_OUT};
 
 ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
                               size_t context_bytes)
 {
     ent_node *node;
-    void *data;
     ENT_TRY(ent_node_new(&node, tape, &segment_op, &x, 1, sizeof(segment_ctx) + context_bytes));
     segment_ctx *ctx = node->ctx;
     ctx->run = segment;
     if (context_bytes)
         memcpy(ctx->context, context, context_bytes);
-    ENT_TRY(new_tensor(&node->out, tape, x->n_dims, x->shape));
-    ENT_TRY(ent_tape_buffer(&data, tape, ent_tensor_count(x) * sizeof(ent_real)));
-    node->out->data = data;
+    ENT_TRY(new_result(&node->out, tape, x->n_dims, x->shape));
     ENT_TRY(run_segment(node->out, tape, x, ctx));
     if (node->out->requires_grad)
         ENT_TRY(record(tape, node));
@@ -329,7 +386,7 @@ static ent_status backward_through(ent_tape *tape, size_t first)
             ENT_TRY(segment_backward(tape, node));
         else if (!tape->planning)
             ent_op_run(node, node->op->backward);
-        ENT_TRY(give_gradient_back(tape, node->out));
+        give_gradient_back(tape, node->out);
     }
     return ENT_OK;
 }
@@ -344,7 +401,7 @@ ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
     if (!loss->requires_grad)
         return ENT_OK; /* nothing that it depends on wants a gradient */
     if (loss->grad == NULL)
-        ENT_TRY(take_gradient(&loss->grad, tape, 1));
+        ENT_TRY(take_gradient(loss, tape));
     if (!tape->planning)
         loss->grad[0] += scale;
     return backward_through(tape, 0);

@@ -1,8 +1,9 @@
 /* An eager tape: operators run as they are called, and those whose inputs need a gradient are recorded. The order of
  * recording is topological, so backward is one loop in reverse.
  *
- * All memory of a tape comes from its arenas and lasts until ent_tape_rewind: outputs, saved values and gradients. A
- * planning tape runs no kernel and takes no memory; it measures what the same calls on a real tape would take.
+ * All memory of a tape comes from its arenas and lasts until ent_tape_rewind or ent_tape_release: outputs, saved values
+ * and gradients. A planning tape runs no kernel and takes no memory; it measures what the same calls on a real tape
+ * would take.
  */
 #ifndef ENT_AUTOGRAD_TAPE_H
 #define ENT_AUTOGRAD_TAPE_H
@@ -41,6 +42,10 @@ bool ent_tape_planning(const ent_tape *tape);
  * gets a zeroed gradient, which lasts until the tape is rewound. */
 ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data, size_t n_dims, const size_t *shape,
                           bool requires_grad);
+
+/* Nothing more is computed from the values of t, a result of this tape: their memory is used again, if no backward
+ * reads them. Nothing happens otherwise, nor for tensors of other memory. Gradients still flow through it. */
+void ent_tape_release(ent_tape *tape, ent_tensor *t);
 
 /* Memory of the tape for values an operator saves (*out: `bytes`, 64-byte aligned); not to be touched when planning. */
 ent_status ent_tape_buffer(void *out, ent_tape *tape, size_t bytes);

@@ -18,6 +18,7 @@ typedef struct ent_tensor {
     ent_real *grad;     /* dL/d(this), same shape; NULL: not wanted. Operators add to it */
     bool requires_grad; /* a gradient flows through this tensor */
     const char *name;   /* borrowed; parameters have one */
+    bool spare;         /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
 
 /* A tensor that describes memory of the caller, of ENT_REAL_DTYPE. */

@@ -64,7 +64,12 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_add = {"add", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_add = {"add",
+                           forward,
+                           backward,
+                           cases,
+                           sizeof cases / sizeof *cases,
+                           ENT_UNREAD_IN(0) | ENT_UNREAD_IN(1) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_add(ent_tensor **y, ent_tape *tape, ent_tensor *a, ent_tensor *b)
 {

@@ -255,7 +255,7 @@ static const ent_op_case cases[] = {
     {.name = "shapes of k and v don't fit", .apply = apply_documents, .in = INPUTS(9), .n_in = 3, .must_fail = true},
 };
 
-const ent_op ent_op_attention = {"attention", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_attention = {"attention", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tensor *k, ent_tensor *v,
                          const ent_attention_shape *shape)

@@ -63,7 +63,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_bce_with_logits = {"bce_with_logits", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_bce_with_logits = {"bce_with_logits", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_bce_with_logits(ent_tensor **loss, ent_tape *tape, ent_tensor *logits, ent_tensor *target)
 {

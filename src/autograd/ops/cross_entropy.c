@@ -115,7 +115,7 @@ static const ent_op_case cases[] = {
     {.name = "no matrix", .apply = apply_case, .in = {{.n_dims = 1, .shape = {5}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_cross_entropy = {"cross_entropy", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_cross_entropy = {"cross_entropy", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 /* Counts the rows that have a target. */
 static ent_status count_targets(size_t *n, const ent_tensor *logits, const int32_t *targets)

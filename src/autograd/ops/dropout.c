@@ -78,7 +78,7 @@ static const ent_op_case cases[] = {
     {.name = "storage type", .apply = apply_stored, .in = {{.n_dims = 1, .shape = {4}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_dropout = {"dropout", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_dropout = {"dropout", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_dropout(ent_tensor **y, ent_tape *tape, ent_tensor *x, float p, const ent_rng *rng)
 {

@@ -59,7 +59,12 @@ static const ent_op_case cases[] = {
     {.name = "no matrix", .apply = apply_case, .in = {{.n_dims = 1, .shape = {4}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_embedding = {"embedding", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_embedding = {"embedding",
+                                 forward,
+                                 backward,
+                                 cases,
+                                 sizeof cases / sizeof *cases,
+                                 ENT_UNREAD_IN(0) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_embedding(ent_tensor **y, ent_tape *tape, ent_tensor *w, const int32_t *ids, size_t n)
 {

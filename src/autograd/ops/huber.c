@@ -70,7 +70,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_huber = {"huber", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_huber = {"huber", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_huber(ent_tensor **loss, ent_tape *tape, ent_tensor *prediction, ent_tensor *target, double delta)
 {

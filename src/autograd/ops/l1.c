@@ -57,7 +57,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_l1 = {"l1", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_l1 = {"l1", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_l1(ent_tensor **loss, ent_tape *tape, ent_tensor *prediction, ent_tensor *target)
 {

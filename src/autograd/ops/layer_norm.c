@@ -116,7 +116,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_layer_norm = {"layer_norm", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_layer_norm = {"layer_norm", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_layer_norm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias, double eps)
 {

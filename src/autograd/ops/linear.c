@@ -187,7 +187,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_linear = {"linear", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_linear = {"linear", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT};
 
 static ent_status check(const ent_tensor *x, const ent_tensor *w, const ent_tensor *bias, const ent_adapter *adapter)
 {
@@ -223,6 +223,7 @@ ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor 
         *ctx = (linear_ctx){.scale = adapter->scale, .dropout = adapter->dropout, .rng = adapter->rng};
         ENT_TRY(ent_tape_buffer(&ctx->u, tape, n * r * sizeof(ent_real)));
         node->scratch_bytes = (n * r + (adapter->dropout > 0 ? n * x->shape[1] : 0)) * sizeof(ent_real);
-    }
+    } else
+        node->unread |= ENT_UNREAD_SAVED | (w->requires_grad ? 0 : ENT_UNREAD_IN(X));
     return ent_node_run(y, tape, node, 2, (size_t[]){n, w->shape[0]});
 }

@@ -164,7 +164,8 @@ static const ent_op_case cases[] = {
     {.name = "target outside", .apply = apply_outside, .in = INPUTS(3), .n_in = 2, .must_fail = true},
 };
 
-const ent_op ent_op_lm_head_loss = {"lm_head_loss", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_lm_head_loss = {"lm_head_loss", forward, backward, cases, sizeof cases / sizeof *cases,
+                                    ENT_UNREAD_OUT};
 
 ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets)
 {
@@ -186,6 +187,7 @@ ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, en
     ENT_TRY(ent_tape_buffer(&ctx->rows, tape, n * sizeof *ctx->rows));
     if (ent_tape_recording(tape) && h->requires_grad)
         ENT_TRY(ent_tape_buffer(&ctx->dh, tape, n * c * sizeof *ctx->dh));
+    node->unread |= w->requires_grad ? 0 : ENT_UNREAD_IN(H);
     node->scratch_bytes = CHUNK * sizeof(double) + (CHUNK * v + CHUNK * c) * sizeof(ent_real);
     return ent_node_run(loss, tape, node, 0, NULL);
 }

@@ -73,7 +73,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_matmul = {"matmul", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_matmul = {"matmul", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 static bool fit(const ent_tensor *a, const ent_tensor *b)
 {

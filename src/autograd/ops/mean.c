@@ -27,7 +27,7 @@ static const ent_op_case cases[] = {
     {.name = "of none", .apply = apply_case, .in = {{.n_dims = 1, .shape = {0}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_mean = {"mean", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_mean = {"mean", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_mean(ent_tensor **y, ent_tape *tape, ent_tensor *x)
 {

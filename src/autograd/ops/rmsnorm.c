@@ -103,7 +103,7 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_rmsnorm = {"rmsnorm", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_rmsnorm = {"rmsnorm", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT};
 
 ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps)
 {

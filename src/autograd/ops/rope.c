@@ -77,7 +77,12 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_rope = {"rope", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_rope = {"rope",
+                            forward,
+                            backward,
+                            cases,
+                            sizeof cases / sizeof *cases,
+                            ENT_UNREAD_IN(0) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_dim, const float *cosines,
                     const float *sines, const int32_t *doc_start)

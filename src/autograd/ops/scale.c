@@ -55,7 +55,12 @@ static const ent_op_case cases[] = {
     {.name = "storage type", .apply = apply_stored, .in = {{.n_dims = 1, .shape = {4}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_scale = {"scale", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_scale = {"scale",
+                             forward,
+                             backward,
+                             cases,
+                             sizeof cases / sizeof *cases,
+                             ENT_UNREAD_IN(0) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_scale(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_real factor)
 {

@@ -56,7 +56,8 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_silu_mul = {"silu_mul", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_silu_mul = {
+    "silu_mul", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_tensor *up)
 {

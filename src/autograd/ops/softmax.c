@@ -63,7 +63,7 @@ static const ent_op_case cases[] = {
     {.name = "scalar", .apply = apply_case, .in = {{.n_dims = 0}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_softmax = {"softmax", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_softmax = {"softmax", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_softmax(ent_tensor **y, ent_tape *tape, ent_tensor *x)
 {

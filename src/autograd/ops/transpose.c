@@ -50,7 +50,7 @@ static const ent_op_case cases[] = {
     {.name = "vector", .apply = apply_case, .in = {{.n_dims = 1, .shape = {3}}}, .n_in = 1, .must_fail = true},
 };
 
-const ent_op ent_op_transpose = {"transpose", forward, backward, cases, sizeof cases / sizeof *cases};
+const ent_op ent_op_transpose = {"transpose", forward, backward, cases, sizeof cases / sizeof *cases, 0};
 
 ent_status ent_transpose(ent_tensor **y, ent_tape *tape, ent_tensor *x)
 {
