@@ -224,10 +224,26 @@ static ent_status project(ent_tensor **y, ent_tape *tape, const ent_decoder *d, 
 static ent_status rotated(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *norm,
                           ent_tensor *x, const ent_tokens *tokens, const ent_rng *dropout)
 {
-    ENT_TRY(project(y, tape, d, p, x, dropout));
-    if (norm)
-        ENT_TRY(ent_rmsnorm(y, tape, *y, norm, d->config.rms_norm_eps));
-    return ent_rope(y, tape, *y, d->config.head_dim, d->cosines, d->sines, tokens->doc_start);
+    ent_tensor *h, *normed;
+    ENT_TRY(project(&h, tape, d, p, x, dropout));
+    if (norm) {
+        ENT_TRY(ent_rmsnorm(&normed, tape, h, norm, d->config.rms_norm_eps));
+        ent_tape_release(tape, h);
+        h = normed;
+    }
+    ENT_TRY(ent_rope(y, tape, h, d->config.head_dim, d->cosines, d->sines, tokens->doc_start));
+    ent_tape_release(tape, h);
+    return ENT_OK;
+}
+
+/* *x = *x + a, of which no more is needed. */
+static ent_status add_to(ent_tensor **x, ent_tape *tape, ent_tensor *a)
+{
+    ent_tensor *before = *x;
+    ENT_TRY(ent_add(x, tape, before, a));
+    ent_tape_release(tape, before);
+    ent_tape_release(tape, a);
+    return ENT_OK;
 }
 
 /* x += o_proj(attention(input_norm(x))): (T, C) */
@@ -241,27 +257,36 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const ent_deco
                                        .head_dim = c->head_dim,
                                        .window = l >= c->first_window_layer ? c->sliding_window : 0,
                                        .doc_start = tokens->doc_start};
-    ent_tensor *h, *q, *k, *v, *a;
+    ent_tensor *h, *q, *k, *v, *a, *o;
     ENT_TRY(ent_rmsnorm(&h, tape, *x, y->input_norm, c->rms_norm_eps));
     ENT_TRY(rotated(&q, tape, d, &y->proj[ENT_Q_PROJ], y->q_norm, h, tokens, dropout));
     ENT_TRY(rotated(&k, tape, d, &y->proj[ENT_K_PROJ], y->k_norm, h, tokens, dropout));
     ENT_TRY(project(&v, tape, d, &y->proj[ENT_V_PROJ], h, dropout));
+    ent_tape_release(tape, h);
     ENT_TRY(ent_attention(&a, tape, q, k, v, &shape));
-    ENT_TRY(project(&a, tape, d, &y->proj[ENT_O_PROJ], a, dropout));
-    return ent_add(x, tape, *x, a);
+    ent_tape_release(tape, q);
+    ent_tape_release(tape, k);
+    ent_tape_release(tape, v);
+    ENT_TRY(project(&o, tape, d, &y->proj[ENT_O_PROJ], a, dropout));
+    ent_tape_release(tape, a);
+    return add_to(x, tape, o);
 }
 
 /* x += down_proj(silu(gate_proj(h)) * up_proj(h)), h = post_attention_norm(x): (T, C) */
 static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d, size_t l, const ent_rng *dropout)
 {
     const layer *y = &d->layers[l];
-    ent_tensor *h, *gate, *up, *m;
+    ent_tensor *h, *gate, *up, *m, *down;
     ENT_TRY(ent_rmsnorm(&h, tape, *x, y->post_attention_norm, d->config.rms_norm_eps));
     ENT_TRY(project(&gate, tape, d, &y->proj[ENT_GATE_PROJ], h, dropout));
     ENT_TRY(project(&up, tape, d, &y->proj[ENT_UP_PROJ], h, dropout));
+    ent_tape_release(tape, h);
     ENT_TRY(ent_silu_mul(&m, tape, gate, up));
-    ENT_TRY(project(&m, tape, d, &y->proj[ENT_DOWN_PROJ], m, dropout));
-    return ent_add(x, tape, *x, m);
+    ent_tape_release(tape, gate);
+    ent_tape_release(tape, up);
+    ENT_TRY(project(&down, tape, d, &y->proj[ENT_DOWN_PROJ], m, dropout));
+    ent_tape_release(tape, m);
+    return add_to(x, tape, down);
 }
 
 /* What a layer is computed from beside its input. */
@@ -295,12 +320,17 @@ static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, c
     if (dropout)
         c.dropout = *dropout;
     for (c.layer = 0; c.layer < d->config.n_layers; c.layer++) {
+        ent_tensor *x = *h;
         if (d->recompute)
-            ENT_TRY(ent_tape_recompute(h, tape, *h, layer_forward, &c, sizeof c));
+            ENT_TRY(ent_tape_recompute(h, tape, x, layer_forward, &c, sizeof c));
         else
-            ENT_TRY(layer_forward(h, tape, *h, &c));
+            ENT_TRY(layer_forward(h, tape, x, &c));
+        ent_tape_release(tape, x);
     }
-    return ent_rmsnorm(h, tape, *h, d->norm, d->config.rms_norm_eps);
+    ent_tensor *x = *h;
+    ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, d->config.rms_norm_eps));
+    ent_tape_release(tape, x);
+    return ENT_OK;
 }
 
 ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
