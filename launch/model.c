@@ -83,6 +83,8 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     const ent_lora_config *lora = m->lora.r ? &m->lora : NULL;
     if (o->random && lora)
         return ent_fail(ENT_ECONFIG, "model.init: random trains all weights, it can't be combined with lora");
+    if (o->compute != ENT_COMPUTE_FP32 && o->train && lora == NULL)
+        return ent_fail(ENT_ECONFIG, "compute.precision: bf16 needs frozen weights: expected a lora section");
     ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
@@ -90,6 +92,7 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     }
     ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
     ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
+    ent_decoder_set_compute(m->decoder, o->compute);
     if (o->adapter)
         return open_adapter(m, o);
     ent_decoder_init_adapters(m->decoder, o->seed);

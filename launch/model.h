@@ -21,6 +21,7 @@ typedef struct ent_model_options {
     const ent_lora_config *lora; /* a new adapter; NULL: none. Not with `adapter` */
     double dropout;              /* of the adapter of `adapter` */
     bool train;                  /* the adapter, or without one all weights, are trainable */
+    ent_compute compute;         /* of products with frozen weights; FP32 where all train */
     bool random;                 /* weights from the seed, not from files */
     uint64_t seed;
     size_t max_positions;

@@ -29,6 +29,11 @@ void ent_run_close(ent_run *run)
     ent_model_close(&run->model);
 }
 
+static ent_compute compute_of(const ent_config *c)
+{
+    return c->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
+}
+
 static ent_status open_model(ent_run *run)
 {
     const ent_config *c = run->config;
@@ -49,6 +54,7 @@ static ent_status open_model(ent_run *run)
                                        .lora = c->has_lora && c->lora.path == NULL ? &lora : NULL,
                                        .dropout = c->has_lora ? c->lora.dropout : 0,
                                        .train = true,
+                                       .compute = compute_of(c),
                                        .random = c->model.init == ENT_INIT_RANDOM,
                                        .seed = (uint64_t)c->training.seed,
                                        .max_positions = (size_t)c->data.seq_len};
@@ -180,7 +186,7 @@ static void say_what_is_trained(const ent_run *run)
         printf("        %zu units without a target are left out\n", (size_t)n->dropped_units);
     printf("machine %d rank%s, %d thread%s each, %s; %s of memory a rank beside the mapped model\n",
            run->comm->world_size, run->comm->world_size > 1 ? "s" : "", run->place.threads,
-           run->place.threads > 1 ? "s" : "", ent_gemm_kernel(),
+           run->place.threads > 1 ? "s" : "", run->kernel,
            ent_bytes_format(&t[0], (double)ent_trainer_memory(run->trainer)));
     if (run->place.idle)
         printf("        %d of %d cores are idle%s%d; compute.threads sets threads by hand\n", run->place.idle,
@@ -206,7 +212,7 @@ static void warn_of_mpirun(const ent_run *run)
 
 static ent_status open_trace(ent_run *run)
 {
-    return ent_numeric_trace_new(&run->trace, run->options.trace, ent_gemm_kernel(),
+    return ent_numeric_trace_new(&run->trace, run->options.trace, run->kernel,
                                  ent_decoder_params(run->model.decoder)->n_trainable);
 }
 
@@ -234,8 +240,9 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_claim(run) : ENT_OK));
     ENT_TRY(ent_place(&run->place, comm, config->compute.threads));
     ent_set_threads(run->place.threads);
+    run->kernel = ent_gemm_kernel_for(compute_of(config));
     if (!config->distributed.allow_mixed_cpus)
-        ENT_TRY(ent_comm_same(c, ent_gemm_kernel(), "the kernel of this CPU"));
+        ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
     ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_data(run) : ENT_OK)); /* it makes the cache that the others map */
     ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));

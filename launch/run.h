@@ -41,6 +41,7 @@ typedef struct ent_run {
     ent_metrics *metrics;     /* of rank 0 */
     ent_numeric_trace *trace; /* of rank 0, if wanted */
     ent_json *identity;       /* launch/run_identity.h */
+    const char *kernel;       /* what computes the numbers */
     char config_hash[65];     /* of its text */
     uint32_t *order;          /* of the units of order_epoch */
     int64_t order_epoch;      /* -1: none yet */

@@ -13,7 +13,6 @@
 #include "io/peft.h"
 #include "io/text.h"
 #include "src/base/mem.h"
-#include "src/tensor/gemm.h"
 
 /* What a run leaves, and --overwrite removes. Nothing else in the folder is touched. */
 static const char *const contents[] = {"config.yaml",  "metrics.jsonl", "checkpoints", "adapter",
@@ -161,11 +160,11 @@ static ent_status read_metadata(ent_step_result *last, int64_t *planned, const e
 static ent_status accept(const ent_run *run, const ent_ckpt_state *state, int64_t planned)
 {
     const char *dir = run->config->training.output_dir;
-    if (!run->config->distributed.allow_mixed_cpus && strcmp(state->kernel, ent_gemm_kernel()) != 0)
+    if (!run->config->distributed.allow_mixed_cpus && strcmp(state->kernel, run->kernel) != 0)
         return ent_fail(ENT_ECONFIG,
                         "%s: the checkpoint of step %lld was computed with %s, here is %s: the bits would "
                         "differ; distributed.allow_mixed_cpus: true allows it",
-                        dir, (long long)state->step, state->kernel, ent_gemm_kernel());
+                        dir, (long long)state->step, state->kernel, run->kernel);
     if (ent_run_length(run) < planned)
         return ent_fail(ENT_ECONFIG,
                         "%s: the run was to have %lld steps, is now to have %lld: training.max_steps and epochs can "
@@ -285,7 +284,7 @@ static ent_status write_checkpoint(const ent_run *run)
                             .epoch = ent_run_epoch(run),
                             .seed = (uint64_t)c->training.seed};
     snprintf(state.config_hash, sizeof state.config_hash, "%s", run->config_hash);
-    snprintf(state.kernel, sizeof state.kernel, "%s", ent_gemm_kernel());
+    snprintf(state.kernel, sizeof state.kernel, "%s", run->kernel);
     ent_json *metadata = ent_json_new_object();
     ENT_GO(add_metadata(metadata, run));
     ENT_GO(checkpoint_tensors(&tensors, &count, run));

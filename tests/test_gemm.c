@@ -1,5 +1,5 @@
 /* Products against a triple loop: all transpositions, storage types, sizes around the tiles; the same bits for any
- * number of threads; calls from several threads at once. */
+ * number of threads; calls from several threads at once. Products in bf16 against their own arithmetic. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,11 +113,117 @@ static void threads_may_multiply_at_once(void **state)
     free((void *)c.a), free((void *)c.b), free(c.out), free(want);
 }
 
+/* The nearest of the two bf16 numbers around x, the even one if both are as near: by distances in double. */
+static uint16_t nearest_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    const uint16_t below = (uint16_t)(u >> 16), above = (uint16_t)(below + 1); /* in size */
+    const double down = fabs((double)x - (double)ent_bf16_to_f32(below));
+    double up = (double)ent_bf16_to_f32(above); /* where that is infinite, the power of two in its place */
+    up = fabs((isinf(up) ? copysign(0x1p128, up) : up) - (double)x);
+    return down < up || (down == up && below % 2 == 0) ? below : above;
+}
+
+static void rounding_to_bf16_is_to_nearest_even(void **state)
+{
+    (void)state;
+    const ent_rng rng = {.seed = 5};
+    for (uint32_t i = 0; i < 300000; i++) { /* all patterns of the lower half that matter, random others */
+        static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+        const uint32_t r = ent_random_u32(&rng, i), u = i % 2 ? r : (r & 0xffff0000u) | low[i / 2 % 6];
+        float x;
+        memcpy(&x, &u, sizeof x);
+        if (isfinite(x) && ent_f32_to_bf16(x) != nearest_bf16(x))
+            fail_msg("%a: %04x, expected %04x", (double)x, ent_f32_to_bf16(x), nearest_bf16(x));
+    }
+    const uint32_t nan_bits = 0x7f800001;
+    float nan_value;
+    memcpy(&nan_value, &nan_bits, sizeof nan_value);
+    assert_true(isnan(ent_bf16_to_f32(ent_f32_to_bf16(nan_value))));
+    assert_true(isnan(ent_bf16_to_f32(ent_f32_to_bf16(-nan_value))));
+    assert_true(isinf(ent_bf16_to_f32(ent_f32_to_bf16(INFINITY))) && ent_bf16_to_f32(ent_f32_to_bf16(-INFINITY)) < 0);
+}
+
+/* A row of A times a column of op(W): factors rounded to bf16 have 8 bits, so their products are exact in fp32, and a
+ * sum of k + 1 numbers in any order is off by at most k 2^-24 of the sum of their sizes (to first order). Twice that is
+ * allowed for the second order, and for instructions that round twice. */
+static void check_bf16(size_t m, ent_tensor *w, bool transposed, float beta)
+{
+    const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
+    float *a = random_matrix(m * k, 3), *start = random_matrix(m * n, 4);
+    float *c[3];
+    size_t bytes;
+    assert_int_equal(ent_gemm_weight_plan(&bytes, w, m), ENT_OK);
+    void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    for (int threads = 1; threads <= 3; threads++) {
+        c[threads - 1] = malloc(m * n * sizeof *start);
+        memcpy(c[threads - 1], start, m * n * sizeof *start);
+        ent_set_threads(threads);
+        ent_gemm_weight(c[threads - 1], m, a, w, transposed, beta, scratch);
+        assert_memory_equal(c[threads - 1], c[0], m * n * sizeof *start);
+    }
+    ent_set_threads(1);
+    const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+    for (size_t i = 0; i < m; i += 1 + m / 7) {
+        for (size_t j = 0; j < n; j++) {
+            const double added = (double)beta * (double)start[i * n + j];
+            double sum = added, sizes = fabs(added);
+            for (size_t l = 0; l < k; l++) {
+                const double term = (double)ent_bf16_to_f32(nearest_bf16(a[i * k + l])) * element(b, l, j);
+                sum += term;
+                sizes += fabs(term);
+            }
+            if (fabs((double)c[0][i * n + j] - sum) > 2 * (double)k * 0x1p-24 * sizes)
+                fail_msg("%zux%zux%zu %d at %zu,%zu: %.9g, expected %.9g", m, n, k, transposed, i, j,
+                         (double)c[0][i * n + j], sum);
+        }
+    }
+    free(a), free(start), free(scratch), free(c[0]), free(c[1]), free(c[2]);
+}
+
+static void products_in_bf16_round_their_factors_only(void **state)
+{
+    (void)state;
+    static const size_t sizes[][3] = {{1, 1, 1},       {3, 5, 7},     {48, 300, 64},
+                                      {130, 257, 513}, {520, 20, 33}, {64, 256, 512}};
+    print_message("%s\n", ent_gemm_kernel_for(ENT_COMPUTE_BF16));
+    assert_int_equal(ent_gemm_prepare(3), ENT_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const size_t rows = sizes[i][1], columns = sizes[i][2];
+        float *values = random_matrix(rows * columns, 5);
+        uint16_t *stored = malloc(rows * columns * sizeof *stored);
+        for (size_t j = 0; j < rows * columns; j++)
+            stored[j] = ent_f32_to_bf16(values[j]);
+        ent_tensor w = {.n_dims = 2,
+                        .shape = {rows, columns},
+                        .dtype = ENT_DTYPE_BF16,
+                        .data = stored,
+                        .compute = ENT_COMPUTE_BF16};
+        check_bf16(sizes[i][0], &w, true, 0);
+        check_bf16(sizes[i][0], &w, false, 1);
+        free(values), free(stored);
+    }
+}
+
+static void weights_of_another_type_are_refused(void **state)
+{
+    (void)state;
+    const ent_tensor w = {
+        .n_dims = 2, .shape = {4, 4}, .dtype = ENT_DTYPE_F32, .compute = ENT_COMPUTE_BF16, .name = "w"};
+    size_t bytes;
+    assert_int_equal(ent_gemm_weight_plan(&bytes, &w, 8), ENT_EINVAL);
+    assert_string_equal(ent_message(), "w: products in bf16 need a weight that is stored so, found F32");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_right),
         cmocka_unit_test(threads_may_multiply_at_once),
+        cmocka_unit_test(rounding_to_bf16_is_to_nearest_even),
+        cmocka_unit_test(products_in_bf16_round_their_factors_only),
+        cmocka_unit_test(weights_of_another_type_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

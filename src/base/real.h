@@ -37,6 +37,15 @@ static inline float ent_bf16_to_f32(uint16_t h)
     return f;
 }
 
+/* To the nearest, ties to even; what is too large becomes infinite, a NaN stays one. */
+static inline uint16_t ent_f32_to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    const uint32_t rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
+    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 0x40u : rounded);
+}
+
 float ent_f16_to_f32(uint16_t h);
 
 /* dst[i] = (ent_real) src[i] for i < n; src holds elements of `dtype`, at any alignment of its element. */

@@ -205,6 +205,15 @@ void ent_decoder_init_weights(ent_decoder *d, uint64_t seed)
     }
 }
 
+void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
+{
+    assert(compute == ENT_COMPUTE_FP32 || !(d->train && !d->adapted));
+    for (size_t l = 0; l < d->config.n_layers; l++)
+        for (ent_proj p = 0; p < ENT_N_PROJ; p++)
+            d->layers[l].proj[p].w->compute = compute;
+    d->lm_head->compute = compute;
+}
+
 /* y = W x + bias, and the adapter's part. */
 static ent_status project(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *x,
                           const ent_rng *dropout)

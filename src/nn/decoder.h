@@ -29,6 +29,10 @@ void ent_decoder_free(ent_decoder *decoder);
 
 ent_params *ent_decoder_params(ent_decoder *decoder); /* borrowed */
 
+/* What products with the weights of projections and lm_head are computed in; at first FP32. They must be frozen for any
+ * other, and stored as it asks. Products with adapters are computed in FP32. */
+void ent_decoder_set_compute(ent_decoder *decoder, ent_compute compute);
+
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
  * +-1/sqrt(in)), B zero. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);

@@ -10,6 +10,7 @@
 
 #include "src/base/real.h"
 #include "src/base/status.h"
+#include "src/tensor/tensor.h"
 
 /* One matrix: element (i, j) is data[i * stride + j], or data[j * stride + i] where it is used transposed. */
 typedef struct ent_matrix {
@@ -34,11 +35,29 @@ void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real al
 void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
                      ent_real beta);
 
+/* C = A op(W) + beta C with the weight W (rows, columns), in its compute type; op(W) is W^T where `transposed`. A and C
+ * have `m` rows and no gaps. Shared by the threads of the rank.
+ *
+ *   FP32: as ent_gemm does, W of any storage type
+ *   BF16: A is rounded to bf16, W is stored so; products of the two are exact in fp32, in which they are added up
+ *
+ * `scratch`: as many bytes as ent_gemm_weight_plan said for at least m rows, 64-byte aligned. */
+void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
+                     void *scratch);
+
+/* Makes ready for products with `w` of up to `m` rows, both ways: what a backend takes it takes here, and at most at
+ * the first call for each shape. *scratch: bytes that ent_gemm_weight needs. ENT_EINVAL if w is not stored as its
+ * compute type asks; ENT_ENOMEM. */
+ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m);
+
 /* Takes the panels that conversion needs, for up to `threads` threads; ENT_ENOMEM. Call before the first product with
  * weights of another storage type; further calls keep what is there. */
 ent_status ent_gemm_prepare(int threads);
 
 /* The backend and the kernel it chose for this CPU: "OpenBLAS 0.3.21 Haswell". Part of what decides bits. */
 const char *ent_gemm_kernel(void);
+
+/* The same where products with frozen weights are of this type: "bf16 values by OpenBLAS 0.3.21 Haswell". */
+const char *ent_gemm_kernel_for(ent_compute compute);
 
 #endif

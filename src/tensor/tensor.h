@@ -10,15 +10,19 @@
 
 enum { ENT_MAX_DIMS = 4 };
 
+/* What products with a frozen weight are computed in (src/tensor/gemm.h). */
+typedef enum { ENT_COMPUTE_FP32, ENT_COMPUTE_BF16 } ent_compute;
+
 typedef struct ent_tensor {
     size_t n_dims; /* 0: a scalar */
     size_t shape[ENT_MAX_DIMS];
-    ent_dtype dtype;    /* of `data`; everything computed or trained is ENT_REAL_DTYPE */
-    const void *data;   /* the values: memory of the tape, of the parameters, or a mapped file */
-    ent_real *grad;     /* dL/d(this), same shape; NULL: not wanted. Operators add to it */
-    bool requires_grad; /* a gradient flows through this tensor */
-    const char *name;   /* borrowed; parameters have one */
-    bool spare;         /* the values are a tape's, and no backward reads them: see ent_tape_release */
+    ent_dtype dtype;     /* of `data`; everything computed or trained is ENT_REAL_DTYPE */
+    const void *data;    /* the values: memory of the tape, of the parameters, or a mapped file */
+    ent_real *grad;      /* dL/d(this), same shape; NULL: not wanted. Operators add to it */
+    bool requires_grad;  /* a gradient flows through this tensor */
+    const char *name;    /* borrowed; parameters have one */
+    ent_compute compute; /* of products with it, if it is a frozen weight */
+    bool spare;          /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
 
 /* A tensor that describes memory of the caller, of ENT_REAL_DTYPE. */

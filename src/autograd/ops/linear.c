@@ -64,7 +64,7 @@ static void forward(ent_node *node)
     linear_ctx *ctx = node->ctx;
     const size_t n = node->in[X]->shape[0], in = node->in[X]->shape[1], out = node->in[W]->shape[0];
     ent_real *y = ent_values(node->out);
-    ent_gemm(y, out, n, out, in, 1, matrix(node->in[X], false), matrix(node->in[W], true), 0);
+    ent_gemm_weight(y, n, ent_values(node->in[X]), node->in[W], true, 0, node->scratch);
     if (node->in[BIAS])
         ent_tiles(out, 64, add_bias, node);
     if (node->in[A] == NULL)
@@ -96,7 +96,7 @@ static void add_masked(void *context, size_t begin, size_t end)
         m->node->in[X]->grad[i] += m->dx[i] * mask(m->node->ctx, i);
 }
 
-/* Scratch holds drop(x) (T, in) if there is a dropout, then du (T, r). */
+/* Scratch holds drop(x) (T, in) if there is a dropout, then du (T, r); before that, what the product with w takes. */
 static void adapter_backward(ent_node *node)
 {
     const linear_ctx *ctx = node->ctx;
@@ -127,7 +127,7 @@ static void backward(ent_node *node)
     const size_t n = x->shape[0], in = x->shape[1], out = w->shape[0];
     const ent_real *dy = node->out->grad;
     if (x->grad)
-        ent_gemm(x->grad, in, n, in, out, 1, ent_matrix_of(dy, out, false), matrix(w, false), 1);
+        ent_gemm_weight(x->grad, n, dy, w, false, 1, node->scratch);
     if (w->grad)
         ent_gemm(w->grad, in, out, in, n, 1, ent_matrix_of(dy, out, true), matrix(x, false), 1);
     if (node->in[BIAS] && node->in[BIAS]->grad)
@@ -217,13 +217,17 @@ ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor 
     const size_t n = x->shape[0];
     ent_node *node;
     ENT_TRY(ent_node_new(&node, tape, &ent_op_linear, in, 5, sizeof(linear_ctx)));
+    ENT_TRY(ent_gemm_weight_plan(&node->scratch_bytes, w, n));
     if (adapter) {
         const size_t r = adapter->a->shape[0];
         linear_ctx *ctx = node->ctx;
         *ctx = (linear_ctx){.scale = adapter->scale, .dropout = adapter->dropout, .rng = adapter->rng};
         ENT_TRY(ent_tape_buffer(&ctx->u, tape, n * r * sizeof(ent_real)));
-        node->scratch_bytes = (n * r + (adapter->dropout > 0 ? n * x->shape[1] : 0)) * sizeof(ent_real);
-    } else
+        const size_t bytes = (n * r + (adapter->dropout > 0 ? n * x->shape[1] : 0)) * sizeof(ent_real);
+        if (bytes > node->scratch_bytes)
+            node->scratch_bytes = bytes;
+    } else {
         node->unread |= ENT_UNREAD_SAVED | (w->requires_grad ? 0 : ENT_UNREAD_IN(X));
+    }
     return ent_node_run(y, tape, node, 2, (size_t[]){n, w->shape[0]});
 }

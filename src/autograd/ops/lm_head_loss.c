@@ -20,14 +20,16 @@ typedef struct loss_ctx {
     size_t *rows; /* tokens that have a target, in order */
     size_t n_rows;
     ent_real *dh; /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
+    size_t product_bytes;
 } loss_ctx;
 
-/* Scratch: logits (CHUNK, V), gathered h (CHUNK, C), loss of each row as double (CHUNK). */
+/* Scratch: loss of each row as double (CHUNK), what the products take, logits (CHUNK, V), gathered h (CHUNK, C). */
 typedef struct chunk {
     const ent_node *node;
     size_t first, rows;
     ent_real *logits, *h;
     double *losses;
+    void *scratch;
 } chunk;
 
 static chunk chunk_at(const ent_node *node, size_t first)
@@ -37,7 +39,8 @@ static chunk chunk_at(const ent_node *node, size_t first)
     chunk k = {.node = node, .first = first};
     k.rows = ctx->n_rows - first < CHUNK ? ctx->n_rows - first : CHUNK;
     k.losses = node->scratch;
-    k.logits = (ent_real *)(k.losses + CHUNK);
+    k.scratch = k.losses + CHUNK;
+    k.logits = (ent_real *)((char *)k.scratch + ctx->product_bytes);
     k.h = k.logits + CHUNK * v;
     return k;
 }
@@ -72,11 +75,10 @@ static void chunk_forward(chunk *k)
 {
     const loss_ctx *ctx = k->node->ctx;
     const ent_tensor *w = k->node->in[W];
-    const size_t v = w->shape[0], c = w->shape[1];
+    const size_t c = w->shape[1];
     for (size_t r = 0; r < k->rows; r++)
         memcpy(k->h + r * c, ent_values(k->node->in[H]) + ctx->rows[k->first + r] * c, c * sizeof *k->h);
-    ent_gemm(k->logits, v, k->rows, v, c, 1, ent_matrix_of(k->h, c, false), (ent_matrix){w->data, w->dtype, c, true},
-             0);
+    ent_gemm_weight(k->logits, k->rows, k->h, w, true, 0, k->scratch);
     ent_tiles(k->rows, 1, row_loss, k);
 }
 
@@ -84,7 +86,7 @@ static void forward(ent_node *node)
 {
     loss_ctx *ctx = node->ctx;
     const ent_tensor *w = node->in[W];
-    const size_t v = w->shape[0], c = w->shape[1];
+    const size_t c = w->shape[1];
     for (size_t t = 0; t < node->in[H]->shape[0]; t++)
         if (ctx->targets[t] >= 0)
             ctx->rows[ctx->n_rows++] = t;
@@ -95,8 +97,7 @@ static void forward(ent_node *node)
         for (size_t r = 0; r < k.rows; r++)
             loss += k.losses[r];
         if (ctx->dh)
-            ent_gemm(ctx->dh + first * c, c, k.rows, c, v, 1, ent_matrix_of(k.logits, v, false),
-                     (ent_matrix){w->data, w->dtype, c, false}, 0);
+            ent_gemm_weight(ctx->dh + first * c, k.rows, k.logits, w, false, 0, k.scratch);
     }
     ent_values(node->out)[0] = (ent_real)loss;
 }
@@ -188,6 +189,8 @@ ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, en
     if (ent_tape_recording(tape) && h->requires_grad)
         ENT_TRY(ent_tape_buffer(&ctx->dh, tape, n * c * sizeof *ctx->dh));
     node->unread |= w->requires_grad ? 0 : ENT_UNREAD_IN(H);
-    node->scratch_bytes = CHUNK * sizeof(double) + (CHUNK * v + CHUNK * c) * sizeof(ent_real);
+    ENT_TRY(ent_gemm_weight_plan(&ctx->product_bytes, w, CHUNK));
+    ctx->product_bytes = (ctx->product_bytes + 63) / 64 * 64;
+    node->scratch_bytes = CHUNK * sizeof(double) + ctx->product_bytes + (CHUNK * v + CHUNK * c) * sizeof(ent_real);
     return ent_node_run(loss, tape, node, 0, NULL);
 }

@@ -1,0 +1,53 @@
+/* Products with weights, by the weight's compute type. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "src/base/tiles.h"
+#include "src/tensor/gemm.h"
+
+typedef struct rounding {
+    const ent_real *from;
+    ent_real *to;
+} rounding;
+
+static void round_some(void *context, size_t begin, size_t end)
+{
+    const rounding *r = context;
+    for (size_t i = begin; i < end; i++)
+        r->to[i] = (ent_real)ent_bf16_to_f32(ent_f32_to_bf16((float)r->from[i]));
+}
+
+ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
+{
+    const size_t widest = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1];
+    *scratch = 0;
+    if (w->compute == ENT_COMPUTE_FP32)
+        return ENT_OK;
+    if (w->dtype != ENT_DTYPE_BF16)
+        return ent_fail(ENT_EINVAL, "%s: products in bf16 need a weight that is stored so, found %s",
+                        w->name ? w->name : "a weight", ent_dtype_name(w->dtype));
+    *scratch = m * widest * sizeof(ent_real);
+    return ENT_OK;
+}
+
+void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
+                     void *scratch)
+{
+    const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
+    const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+    if (w->compute == ENT_COMPUTE_BF16) { /* bf16 values in fp32: the products are exact, as the instructions' are */
+        assert(w->dtype == ENT_DTYPE_BF16);
+        ent_tiles(m * k, 16384, round_some, &(rounding){a, scratch});
+        a = scratch;
+    }
+    ent_gemm(c, n, m, n, k, 1, ent_matrix_of(a, k, false), b, beta);
+}
+
+const char *ent_gemm_kernel_for(ent_compute compute)
+{
+    static char name[192];
+    if (compute == ENT_COMPUTE_FP32)
+        return ent_gemm_kernel();
+    snprintf(name, sizeof name, "bf16 values by %s", ent_gemm_kernel());
+    return name;
+}
