@@ -13,6 +13,7 @@
 void ent_model_close(ent_model *m)
 {
     ent_decoder_free(m->decoder);
+    ent_weights_cache_close(m->converted);
     ent_safetensors_close(m->adapter);
     ent_safetensors_close(m->weights);
     ent_tokenizer_free(m->tokenizer);
@@ -97,4 +98,9 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
         return open_adapter(m, o);
     ent_decoder_init_adapters(m->decoder, o->seed);
     return ENT_OK;
+}
+
+ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
+{
+    return ent_weights_cache_open(&m->converted, ent_decoder_params(m->decoder), cache_dir, verify);
 }

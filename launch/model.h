@@ -3,6 +3,7 @@
 #define ENT_LAUNCH_MODEL_H
 
 #include "io/safetensors.h"
+#include "io/weights_cache.h"
 #include "src/nn/decoder.h"
 #include "src/text/tokenizer.h"
 
@@ -12,6 +13,7 @@ typedef struct ent_model {
     ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
+    ent_weights_cache *converted;       /* NULL: all is used as it is stored */
     ent_decoder *decoder;
 } ent_model;
 
@@ -29,6 +31,11 @@ typedef struct ent_model_options {
 
 /* Loads what `options` says into *out, which ent_model_close frees also after a failure. */
 ent_status ent_model_open(ent_model *out, const ent_model_options *options);
+
+/* The second part of it, before the first product: weights that aren't stored as products with them need them are
+ * converted, into a file in cache_dir that all ranks map (io/weights_cache.h). cache_dir NULL: in memory. The rank that
+ * `verify`s comes before the others. */
+ent_status ent_model_convert(ent_model *model, const char *cache_dir, bool verify);
 void ent_model_close(ent_model *model);
 
 #endif

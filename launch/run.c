@@ -69,7 +69,8 @@ static ent_status open_model(ent_run *run)
     return st;
 }
 
-static ent_status open_data(ent_run *run)
+/* What rank 0 makes in the cache, if it isn't there, and all map: weights as bf16, tokenised data. */
+static ent_status open_cached(ent_run *run)
 {
     const ent_config *c = run->config;
     ent_status st;
@@ -87,6 +88,7 @@ static ent_status open_data(ent_run *run)
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)
         ENT_GO(ent_dataset_open(&run->val, c->data.val, &options));
+    ENT_GO(ent_model_convert(&run->model, cache, run->comm->rank == 0));
     ENT_GO(ent_calloc(&run->order, ent_dataset_units(run->train), sizeof *run->order, "the order of units"));
     run->order_epoch = -1;
 done:
@@ -178,8 +180,9 @@ static void say_what_is_trained(const ent_run *run)
     if (n->truncated_documents)
         printf("        %zu documents are longer than seq_len and were cut: %zu tokens are not used\n",
                (size_t)n->truncated_documents, (size_t)n->truncated_tokens);
-    const char *const notes[] = {ent_dataset_note(run->train), run->val ? ent_dataset_note(run->val) : NULL};
-    for (int i = 0; i < 2; i++)
+    const char *const notes[] = {ent_dataset_note(run->train), run->val ? ent_dataset_note(run->val) : NULL,
+                                 ent_weights_cache_note(run->model.converted)};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
         if (notes[i])
             printf("        %s\n", notes[i]);
     if (n->dropped_units)
@@ -244,8 +247,8 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
-    ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_data(run) : ENT_OK)); /* it makes the cache that the others map */
-    ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_data(run) : ENT_OK));
+    ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_cached(run) : ENT_OK));
+    ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_cached(run) : ENT_OK));
     ent_decoder_recompute(run->model.decoder, config->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
     ENT_TRY(ent_comm_agree(

@@ -68,15 +68,16 @@ static void read_batch(batch *b, const char *name)
     free(text);
 }
 
-static void open_model(ent_model *m, const char *name, bool adapted)
+static void open_model(ent_model *m, const char *name, bool adapted, ent_compute compute)
 {
     char model[512], adapter[512];
     path_of(model, sizeof model, name, "model");
     path_of(adapter, sizeof adapter, name, "adapter_init");
     const ent_model_options options = {
-        .path = model, .adapter = adapted ? adapter : NULL, .train = true, .max_positions = T};
+        .path = model, .adapter = adapted ? adapter : NULL, .train = true, .compute = compute, .max_positions = T};
     OK(ent_gemm_prepare(4));
     OK(ent_model_open(m, &options));
+    OK(ent_model_convert(m, NULL, true));
 }
 
 /* |x - y| / |y| over all elements (L2). */
@@ -122,13 +123,11 @@ static void compare_logits(ent_model *m, const batch *b, const ent_safetensors *
     ent_tape_free(tape);
 }
 
-static void compare_gradients(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *prefix,
-                              double want)
+/* The mean loss of the batch; the gradients of its sum are in the parameters. */
+static double loss_and_gradients(ent_model *m, const batch *b)
 {
-    const ent_params *p = ent_decoder_params(m->decoder);
     ent_tape *tape;
     double loss_sum = 0;
-    size_t compared = 0;
     OK(ent_tape_new(&tape, false));
     for (int r = 0; r < ROWS; r++) {
         const ent_tokens tokens = {T, b->ids[r], b->doc_start};
@@ -139,7 +138,15 @@ static void compare_gradients(ent_model *m, const batch *b, const ent_safetensor
         OK(ent_tape_backward(tape, loss, 1));
     }
     ent_tape_free(tape);
-    const double loss = loss_sum / (double)b->n_targets;
+    return loss_sum / (double)b->n_targets;
+}
+
+static void compare_gradients(ent_model *m, const batch *b, const ent_safetensors *oracle, const char *prefix,
+                              double want)
+{
+    const ent_params *p = ent_decoder_params(m->decoder);
+    size_t compared = 0;
+    const double loss = loss_and_gradients(m, b);
     if (!(fabs(loss - want) < 5e-6 * want))
         fail_msg("loss %.9g, expected %.9g", loss, want);
     for (size_t i = 0; i < p->count; i++) {
@@ -172,7 +179,7 @@ static void first_batch(bool adapted)
         ent_safetensors *oracle, *gradients;
         path_of(path, sizeof path, names[i], "tensors.safetensors");
         read_batch(&b, names[i]);
-        open_model(&m, names[i], adapted);
+        open_model(&m, names[i], adapted, ENT_COMPUTE_FP32);
         OK(ent_safetensors_open(&oracle, path));
         path_of(path, sizeof path, names[i], adapted ? "lora_gradients.safetensors" : "tensors.safetensors");
         OK(ent_safetensors_open(&gradients, path));
@@ -198,6 +205,70 @@ static void adapters_agree_with_peft(void **state)
     first_batch(true);
 }
 
+/* Adds x y, x x and y y to the sums. */
+static void add_products(double sums[3], const float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        sums[0] += (double)x[i] * (double)y[i];
+        sums[1] += (double)x[i] * (double)x[i];
+        sums[2] += (double)y[i] * (double)y[i];
+    }
+}
+
+static double cosine(const double sums[3])
+{
+    return sums[0] / sqrt(sums[1] * sums[2]);
+}
+
+/* A factor that is rounded to bf16 (8 bits) is off by 2^-8 at most, by e = 0.42 * 2^-8 = 0.0017 in the mean square
+ * (uniform over an interval, numbers spread evenly in their logarithm). Errors of terms are independent, so a product
+ * of two rounded factors is off by sqrt(2) e of its norm; a gradient passes at most 7 products a layer, 3 layers and
+ * lm_head, forward and backward: sqrt(44) sqrt(2) e = 0.0156 of its norm, as an angle. Twice that angle is allowed for
+ * all together (cosine 1 - 0.0005), five times for a tensor (0.997), for differences of nearly equal numbers, as in
+ * gradients of scores, enlarge it in some. The loss is a mean over tokens: a quarter of the largest error of a factor.
+ */
+static void gradients_in_bf16_point_the_same_way(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        batch b;
+        ent_model m;
+        ent_safetensors *gradients;
+        read_batch(&b, names[i]);
+        open_model(&m, names[i], true, ENT_COMPUTE_BF16);
+        path_of(path, sizeof path, names[i], "lora_gradients.safetensors");
+        OK(ent_safetensors_open(&gradients, path));
+        const double loss = loss_and_gradients(&m, &b), want = expected_loss(names[i], true);
+        if (!(fabs(loss - want) < 0x1p-10 * want) || fabs(loss - want) < 1e-7 * want)
+            fail_msg("%s: loss %.9g, %.9g in fp32", names[i], loss, want);
+        const ent_params *p = ent_decoder_params(m.decoder);
+        double lowest = 1, all[3] = {0};
+        for (size_t j = 0; j < p->count; j++) {
+            char key[256];
+            const ent_tensor *t = &p->items[j]->tensor;
+            if (!p->items[j]->trainable)
+                continue;
+            snprintf(key, sizeof key, "lora.grad.%s", t->name);
+            const ent_st_tensor *g = ent_safetensors_find(gradients, key);
+            assert_non_null(g);
+            double sums[3] = {0};
+            add_products(sums, t->grad, g->data, ent_tensor_count(t));
+            add_products(all, t->grad, g->data, ent_tensor_count(t));
+            const double c = cosine(sums);
+            lowest = c < lowest ? c : lowest;
+            if (!(c > 0.997))
+                fail_msg("%s: %s: cosine %.6f", names[i], t->name, c);
+        }
+        if (!(cosine(all) > 1 - 0.0005))
+            fail_msg("%s: cosine of all gradients %.6f", names[i], cosine(all));
+        print_message("%s: loss off by %.1e, cosine of the gradient %.6f, of a tensor's at least %.6f\n", names[i],
+                      fabs(loss - want) / want, cosine(all), lowest);
+        ent_safetensors_close(gradients);
+        ent_model_close(&m);
+    }
+}
+
 /* Packing: two documents in one unit give the loss and gradients of the two alone. */
 static void packed_documents_do_not_see_each_other(void **state)
 {
@@ -208,7 +279,7 @@ static void packed_documents_do_not_see_each_other(void **state)
     ent_tensor *loss;
     double alone = 0;
     read_batch(&b, "qwen3");
-    open_model(&m, "qwen3", true);
+    open_model(&m, "qwen3", true, ENT_COMPUTE_FP32);
     OK(ent_tape_new(&tape, false));
     for (int r = 0; r < 2; r++) {
         const ent_tokens tokens = {20, b.ids[r], b.doc_start};
@@ -242,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_weights_agree_with_pytorch),
         cmocka_unit_test(adapters_agree_with_peft),
+        cmocka_unit_test(gradients_in_bf16_point_the_same_way),
         cmocka_unit_test(packed_documents_do_not_see_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,241 @@
+/* Weights as bf16 in a file that is made once and mapped: of models stored as f32, f16 and f64, where it is damaged,
+ * and where the model has changed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <dirent.h>
+
+#include "io/path.h"
+#include "io/weights_cache.h"
+#include "src/base/philox.h"
+#include "src/base/tiles.h"
+
+#define OK(call)                           \
+    do {                                   \
+        if ((call) != ENT_OK)              \
+            fail_msg("%s", ent_message()); \
+    } while (0)
+
+enum { ROWS = 70, COLUMNS = 333, N = ROWS * COLUMNS };
+
+/* Two weights of products, one of another type in place, a norm that stays, a weight that is bf16 already. */
+typedef struct model {
+    ent_params params;
+    float a[N], norm[COLUMNS];
+    uint16_t b[N], c[N];
+    double d[N];
+    char dir[64];
+} model;
+
+static ent_tensor *add(model *m, const char *name, size_t n_dims, ent_dtype dtype, const void *data,
+                       ent_compute compute)
+{
+    ent_tensor *t;
+    OK(ent_params_declare(&t, &m->params, name, n_dims, n_dims == 2 ? (size_t[]){ROWS, COLUMNS} : (size_t[]){COLUMNS},
+                          false));
+    t->dtype = dtype;
+    t->data = data;
+    t->compute = compute;
+    return t;
+}
+
+static void bind_again(model *m)
+{
+    ent_params_clear(&m->params);
+    add(m, "a", 2, ENT_DTYPE_F32, m->a, ENT_COMPUTE_BF16);
+    add(m, "norm", 1, ENT_DTYPE_F32, m->norm, ENT_COMPUTE_FP32);
+    add(m, "b", 2, ENT_DTYPE_F16, m->b, ENT_COMPUTE_BF16);
+    add(m, "c", 2, ENT_DTYPE_BF16, m->c, ENT_COMPUTE_BF16);
+    add(m, "d", 2, ENT_DTYPE_F64, m->d, ENT_COMPUTE_BF16);
+    OK(ent_params_seal(&m->params));
+}
+
+static int set_up(void **state)
+{
+    model *m = calloc(1, sizeof *m);
+    const ent_rng rng = {.seed = 3};
+    for (size_t i = 0; i < N; i++) {
+        m->a[i] = ent_random_normal(&rng, i);
+        m->b[i] = (uint16_t)(ent_random_u32(&rng, N + i) & 0xbfffu); /* below 2 */
+        m->c[i] = (uint16_t)i;
+        m->d[i] = (double)ent_random_normal(&rng, 2 * N + i);
+    }
+    strcpy(m->dir, "/tmp/weights_cache_XXXXXX");
+    *state = m;
+    bind_again(m);
+    ent_set_threads(2);
+    return mkdtemp(m->dir) == NULL;
+}
+
+static int tear_down(void **state)
+{
+    model *m = *state;
+    ent_remove_tree(m->dir);
+    ent_params_clear(&m->params);
+    free(m);
+    return 0;
+}
+
+static void check_values(const model *m)
+{
+    const ent_tensor *a = &m->params.items[0]->tensor, *b = &m->params.items[2]->tensor,
+                     *d = &m->params.items[4]->tensor;
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(((const uint16_t *)a->data)[i], ent_f32_to_bf16(m->a[i]));
+        assert_int_equal(((const uint16_t *)b->data)[i], ent_f32_to_bf16(ent_f16_to_f32(m->b[i])));
+        assert_int_equal(((const uint16_t *)d->data)[i], ent_f32_to_bf16((float)m->d[i]));
+    }
+    assert_true(a->dtype == ENT_DTYPE_BF16 && b->dtype == ENT_DTYPE_BF16 && d->dtype == ENT_DTYPE_BF16);
+    assert_true((uintptr_t)a->data % 64 == 0 && (uintptr_t)b->data % 64 == 0 && (uintptr_t)d->data % 64 == 0);
+    assert_ptr_equal(m->params.items[1]->tensor.data, m->norm); /* used as they are */
+    assert_ptr_equal(m->params.items[3]->tensor.data, m->c);
+}
+
+/* The only file in the folder; its path, and what stat says. */
+static struct stat only_file(char path[400], const model *m)
+{
+    struct stat info;
+    int count = 0;
+    DIR *dir = opendir(m->dir);
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        count++;
+        snprintf(path, 400, "%s/%s", m->dir, e->d_name);
+    }
+    closedir(dir);
+    assert_int_equal(count, 1);
+    assert_int_equal(stat(path, &info), 0);
+    return info;
+}
+
+static void open_and_check(model *m, bool verify, bool noted)
+{
+    ent_weights_cache *cache;
+    bind_again(m);
+    OK(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
+    assert_non_null(cache);
+    check_values(m);
+    assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
+    ent_weights_cache_close(cache);
+}
+
+static void it_is_made_once(void **state)
+{
+    model *m = *state;
+    char path[400];
+    open_and_check(m, true, false);
+    const struct stat made = only_file(path, m);
+    assert_int_equal(made.st_size, 128 + 3 * ((N * 2 + 63) / 64 * 64));
+    for (int verify = 0; verify < 2; verify++) {
+        open_and_check(m, verify, false);
+        assert_int_equal(only_file(path, m).st_ino, made.st_ino);
+    }
+}
+
+static void a_rank_that_finds_none_makes_it(void **state)
+{
+    char path[400];
+    open_and_check(*state, false, false);
+    only_file(path, *state);
+}
+
+static void in_memory_nothing_is_written(void **state)
+{
+    model *m = *state;
+    ent_weights_cache *cache;
+    OK(ent_weights_cache_open(&cache, &m->params, NULL, true));
+    check_values(m);
+    ent_weights_cache_close(cache);
+    assert_int_equal(rmdir(m->dir), 0);
+}
+
+static void nothing_is_made_of_nothing(void **state)
+{
+    model *m = *state;
+    ent_weights_cache *cache;
+    for (size_t i = 0; i < m->params.count; i++)
+        m->params.items[i]->tensor.compute = ENT_COMPUTE_FP32;
+    OK(ent_weights_cache_open(&cache, &m->params, m->dir, true));
+    assert_null(cache);
+    assert_int_equal(rmdir(m->dir), 0);
+}
+
+/* One byte at `at`, or the end cut off. */
+static void damage(const char *path, long at, long size)
+{
+    if (at == size) {
+        assert_int_equal(truncate(path, size - 1), 0);
+        return;
+    }
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, at, SEEK_SET);
+    const int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ 4, f);
+    fclose(f);
+}
+
+static void a_damaged_one_is_made_anew(void **state)
+{
+    model *m = *state;
+    char path[400];
+    open_and_check(m, true, false);
+    const long size = (long)only_file(path, m).st_size;
+    const long places[] = {0, 20, 74, 100, 128, 128 + N, 128 + 2 * N - 1, size - 64 - N, size};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        damage(path, places[i], size);
+        open_and_check(m, true, true);
+        assert_int_equal(only_file(path, m).st_size, size);
+        open_and_check(m, true, false);
+    }
+}
+
+/* A weight of which no sample is taken for the name. */
+static void a_changed_model_makes_it_anew(void **state)
+{
+    model *m = *state;
+    open_and_check(m, true, false);
+    m->a[1] += 1;
+    open_and_check(m, true, true);
+    m->a[N / 2] += 1; /* and one of the sample: another name */
+    bind_again(m);
+    ent_weights_cache *cache;
+    OK(ent_weights_cache_open(&cache, &m->params, m->dir, false));
+    check_values(m);
+    ent_weights_cache_close(cache);
+}
+
+static void a_folder_that_can_not_be_made_is_named(void **state)
+{
+    model *m = *state;
+    ent_weights_cache *cache;
+    char dir[128];
+    snprintf(dir, sizeof dir, "%s/none/cache", m->dir);
+    assert_int_equal(ent_weights_cache_open(&cache, &m->params, dir, true), ENT_EIO);
+    assert_non_null(strstr(ent_message(), dir));
+    assert_null(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_is_made_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rank_that_finds_none_makes_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_memory_nothing_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_made_of_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_one_is_made_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_changed_model_makes_it_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made_is_named, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
