@@ -19,6 +19,13 @@ set_target_properties(OpenBLAS::OpenBLAS PROPERTIES
   IMPORTED_LOCATION ${ENT_OPENBLAS_ARCHIVE}
   INTERFACE_INCLUDE_DIRECTORIES ${ENT_OPENBLAS_INCLUDE})
 
+# oneDNN, version 2 or 3: products in bf16. Only its headers are needed here: the library is loaded at run time, by runs
+# that ask for bf16 on CPUs that have instructions for it. Without it the values are computed by OpenBLAS.
+find_path(ENT_ONEDNN_INCLUDE NAMES oneapi/dnnl/dnnl.h)
+if(NOT ENT_ONEDNN_INCLUDE)
+  message(STATUS "oneDNN not found: bf16 without the CPU's instructions for it")
+endif()
+
 # Only libhdf5 itself, not what it was linked with.
 find_library(HDF5_SERIAL NAMES hdf5_serial hdf5 HINTS ${HDF5_LIBRARY_DIRS} PATH_SUFFIXES hdf5/serial REQUIRED)
 add_library(ent_hdf5 INTERFACE)

@@ -1,9 +1,10 @@
-/* Products with weights, by the weight's compute type. */
+/* Products with weights, by the weight's compute type and what the CPU has for it. */
 #include <assert.h>
 #include <stdio.h>
 
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
+#include "src/tensor/gemm_onednn.h"
 
 typedef struct rounding {
     const ent_real *from;
@@ -26,6 +27,8 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
     if (w->dtype != ENT_DTYPE_BF16)
         return ent_fail(ENT_EINVAL, "%s: products in bf16 need a weight that is stored so, found %s",
                         w->name ? w->name : "a weight", ent_dtype_name(w->dtype));
+    if (ent_onednn_name())
+        return ent_onednn_plan(scratch, w, m);
     *scratch = m * widest * sizeof(ent_real);
     return ENT_OK;
 }
@@ -35,8 +38,13 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
-    if (w->compute == ENT_COMPUTE_BF16) { /* bf16 values in fp32: the products are exact, as the instructions' are */
+    if (w->compute == ENT_COMPUTE_BF16) {
         assert(w->dtype == ENT_DTYPE_BF16);
+        if (ent_onednn_name()) {
+            ent_onednn_product(c, m, a, w, transposed, beta, scratch);
+            return;
+        }
+        /* bf16 values in fp32: their products are exact there, as they are in the instructions. */
         ent_tiles(m * k, 16384, round_some, &(rounding){a, scratch});
         a = scratch;
     }
@@ -48,6 +56,9 @@ const char *ent_gemm_kernel_for(ent_compute compute)
     static char name[192];
     if (compute == ENT_COMPUTE_FP32)
         return ent_gemm_kernel();
-    snprintf(name, sizeof name, "bf16 values by %s", ent_gemm_kernel());
+    if (ent_onednn_name())
+        snprintf(name, sizeof name, "bf16 by %s, %s", ent_onednn_name(), ent_gemm_kernel());
+    else
+        snprintf(name, sizeof name, "bf16 values by %s", ent_gemm_kernel());
     return name;
 }

@@ -44,7 +44,7 @@ belongs() { # header, its files
   rule "<$1> only in $2" "$(includes "<([^>]*/)?$1>" "${CODE[@]}" | grep -vE "^$2:")"
 }
 belongs 'cblas\.h' 'src/tensor/gemm_[a-z0-9_]*\.c'
-belongs '(dnnl|oneapi)[^>]*' 'src/tensor/gemm_[a-z0-9_]*\.c'
+belongs '(dnnl|oneapi)[^>]*' 'src/tensor/gemm_[a-z0-9_]*\.[ch]'
 belongs 'hdf5(_hl)?\.h' 'io/hdf5[a-z0-9_]*\.c'
 belongs 'jansson\.h' 'io/json[a-z0-9_]*\.c'
 belongs 'yaml\.h' 'io/yaml[a-z0-9_]*\.c'
