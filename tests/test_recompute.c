@@ -93,14 +93,19 @@ static void end(subject *s)
 }
 
 /* Loss of a unit; its gradient in params->grad. */
-static ent_real unit(const subject *s, ent_tape *tape)
+static ent_real unit_with(const subject *s, ent_tape *tape, const ent_rng *dropout)
 {
     ent_tensor *loss;
     memset(s->params->grad, 0, s->params->n_trainable * sizeof(ent_real));
     ent_tape_rewind(tape);
-    ok(ent_decoder_loss(&loss, tape, s->decoder, &tokens, targets, &rng));
+    ok(ent_decoder_loss(&loss, tape, s->decoder, &tokens, targets, dropout));
     ok(ent_tape_backward(tape, loss, 1));
     return ent_tape_planning(tape) ? 0 : ent_values(loss)[0];
+}
+
+static ent_real unit(const subject *s, ent_tape *tape)
+{
+    return unit_with(s, tape, &rng);
 }
 
 static size_t planned(const subject *s, bool recompute)
@@ -140,6 +145,8 @@ static void same_bits(const ent_lora_config *lora)
         assert_memory_equal(gradient, s.params->grad, s.params->n_trainable * sizeof *gradient);
     }
     ent_set_threads(1);
+    const ent_rng other = {.seed = 3, .step = 1, .unit = 3};
+    assert_true((unit_with(&s, tape, &other) != loss) == (lora && lora->dropout > 0));
     ent_tape_free(tape);
     free(gradient);
     end(&s);

@@ -52,6 +52,7 @@ struct ent_node {
     ent_tensor *in[ENT_MAX_INPUTS]; /* NULL where an optional input is absent */
     size_t n_in;
     unsigned unread;      /* the operator's, and those that hold for this node */
+    bool out_unwanted;    /* forward need only leave in ctx what backward reads */
     void *ctx;            /* the operator's own settings and saved values, from ent_node_ctx and ent_tape_buffer */
     size_t scratch_bytes; /* what forward and backward need of scratch */
     void *scratch;        /* 64-byte aligned; set while forward and backward run */

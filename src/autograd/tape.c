@@ -5,34 +5,14 @@
 #include <string.h>
 
 #include "src/autograd/op.h"
-#include "src/base/arena.h"
+#include "src/autograd/tape_parts.h"
 #include "src/base/mem.h"
-
-/* Gradients of intermediate results live from the first use of a result (in reverse) to its making, and the values of
- * some only until they are released. Their memory is used again through a list of free pieces. */
-typedef struct piece {
-    struct piece *next;
-    ent_real *memory;
-    size_t count;
-} piece;
 
 /* A tensor of the tape. It brings the pieces that its values and its gradient may become. */
 typedef struct result {
     ent_tensor tensor;
     piece pieces[2];
 } result;
-
-struct ent_tape {
-    bool planning, recording;
-    bool differentiable; /* in this segment, something was computed from what requires a gradient */
-    ent_arena *records;  /* nodes and tensors: real also when planning */
-    ent_arena *values;
-    ent_node **nodes;
-    size_t n_nodes, capacity;
-    piece *free_pieces, *blank_pieces; /* blank: of no memory */
-    void *scratch;
-    size_t scratch_size, scratch_peak;
-};
 
 ent_status ent_tape_new(ent_tape **out, bool planning)
 {
@@ -193,15 +173,20 @@ static ent_status new_tensor(ent_tensor **out, ent_tape *tape, size_t n_dims, co
     return ENT_OK;
 }
 
-/* A tensor whose values are memory of the tape. */
-static ent_status new_result(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
+/* Memory of the tape for the values of a tensor of it. */
+static ent_status new_values(ent_tensor *t, ent_tape *tape)
 {
     ent_real *values;
-    ENT_TRY(new_tensor(out, tape, n_dims, shape));
-    ENT_TRY(take_numbers(&values, tape, ent_tensor_count(*out)));
-    (*out)->data = values;
-    (*out)->spare = true;
+    ENT_TRY(take_numbers(&values, tape, ent_tensor_count(t)));
+    t->data = values;
+    t->spare = true;
     return ENT_OK;
+}
+
+ent_status ent_tape_result(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
+{
+    ENT_TRY(new_tensor(out, tape, n_dims, shape));
+    return new_values(*out, tape);
 }
 
 ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data, size_t n_dims, const size_t *shape,
@@ -232,7 +217,7 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
     return ENT_OK;
 }
 
-static ent_status record(ent_tape *tape, ent_node *node)
+ent_status ent_tape_append(ent_tape *tape, ent_node *node)
 {
     for (size_t i = 0; i < node->n_in; i++)
         if (node->in[i] && !(node->unread & ENT_UNREAD_IN(i)))
@@ -244,20 +229,44 @@ static ent_status record(ent_tape *tape, ent_node *node)
     return ENT_OK;
 }
 
+/* A node whose forward leaves nothing that backward reads, where its result is not wanted. */
+static bool is_idle(const ent_tape *tape, const ent_node *node)
+{
+    const unsigned none = ENT_UNREAD_OUT | ENT_UNREAD_SAVED;
+    return tape->tail && (node->unread & none) == none;
+}
+
+static ent_status run_forward(ent_tape *tape, ent_node *node)
+{
+    ENT_TRY(new_values(node->out, tape));
+    ENT_TRY(need_scratch(tape, node->scratch_bytes));
+    node->scratch = tape->scratch;
+    node->out_unwanted = tape->tail && (node->unread & ENT_UNREAD_OUT);
+    for (size_t i = 0; i < node->n_in && !tape->planning; i++)
+        if (node->in[i] && node->in[i]->data == NULL)
+            return ent_fail(ENT_EINVAL, "%s: input %zu has no values, released or not computed again", node->op->name,
+                            i);
+    if (!tape->planning)
+        ent_op_run(node, node->op->forward);
+    if (node->out_unwanted)
+        ent_tape_release(tape, node->out);
+    return ENT_OK;
+}
+
 ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
 {
-    ENT_TRY(new_result(&node->out, tape, n_dims, shape));
+    ENT_TRY(new_tensor(&node->out, tape, n_dims, shape));
     bool differentiable = false;
     for (size_t i = 0; i < node->n_in; i++)
         differentiable |= node->in[i] && node->in[i]->requires_grad;
     tape->differentiable |= differentiable;
     node->out->requires_grad = tape->recording && differentiable;
-    ENT_TRY(need_scratch(tape, node->scratch_bytes));
-    node->scratch = tape->scratch;
-    if (!tape->planning)
-        ent_op_run(node, node->op->forward);
+    if (is_idle(tape, node))
+        ENT_TRY(need_scratch(tape, node->scratch_bytes));
+    else
+        ENT_TRY(run_forward(tape, node));
     if (node->out->requires_grad)
-        ENT_TRY(record(tape, node));
+        ENT_TRY(ent_tape_append(tape, node));
     *y = node->out;
     return ENT_OK;
 }
@@ -273,108 +282,7 @@ static ent_status give_inputs_gradients(ent_tape *tape, ent_node *node)
     return ENT_OK;
 }
 
-typedef struct segment_ctx {
-    ent_segment run;
-    char context[];
-} segment_ctx;
-
-/* Where the tape stands when a segment begins. */
-typedef struct place {
-    ent_arena_place records, values;
-    size_t n_nodes;
-    piece *free_pieces, *blank_pieces;
-    bool recording, differentiable;
-} place;
-
-/* Free pieces from before stay as they are: what a segment takes is its own. */
-static place begin_segment(ent_tape *tape, bool recording)
-{
-    const place p = {.records = ent_arena_here(tape->records),
-                     .values = ent_arena_here(tape->values),
-                     .n_nodes = tape->n_nodes,
-                     .free_pieces = tape->free_pieces,
-                     .blank_pieces = tape->blank_pieces,
-                     .recording = tape->recording,
-                     .differentiable = tape->differentiable};
-    tape->free_pieces = tape->blank_pieces = NULL;
-    tape->recording = recording;
-    tape->differentiable = false;
-    return p;
-}
-
-/* Whether anything in it was computed from what requires a gradient. */
-static bool end_segment(ent_tape *tape, const place *p)
-{
-    const bool differentiable = tape->differentiable;
-    ent_arena_return(tape->records, p->records);
-    ent_arena_return(tape->values, p->values);
-    tape->n_nodes = p->n_nodes;
-    tape->free_pieces = p->free_pieces;
-    tape->blank_pieces = p->blank_pieces;
-    tape->recording = p->recording;
-    tape->differentiable |= p->differentiable;
-    return differentiable;
-}
-
-/* Runs the segment, unrecorded, into out. */
-static ent_status run_segment(ent_tensor *out, ent_tape *tape, ent_tensor *x, const segment_ctx *ctx)
-{
-    ent_tensor *y;
-    ent_shape_text t[2];
-    const bool spare = x->spare;
-    x->spare = false; /* it is not the segment's to release */
-    const place p = begin_segment(tape, false);
-    ent_status st = ctx->run(&y, tape, x, ctx->context);
-    if (st == ENT_OK && y == x)
-        st = ent_fail(ENT_EINVAL, "a segment: its result is its input");
-    if (st == ENT_OK && !ent_tensor_same_shape(x, y))
-        st = ent_fail(ENT_EINVAL, "a segment: expected a result of the shape of its input, %s, found %s",
-                      ent_shape_format(&t[0], x->n_dims, x->shape), ent_shape_format(&t[1], y->n_dims, y->shape));
-    if (st == ENT_OK && !tape->planning)
-        memcpy(ent_values(out), y->data, ent_tensor_count(y) * sizeof(ent_real));
-    out->requires_grad = end_segment(tape, &p) && tape->recording;
-    x->spare = spare;
-    return st;
-}
-
-static ent_status backward_through(ent_tape *tape, size_t first);
-
-/* Runs it again, recorded, and goes back through it. Gradients of x and of parameters are where they were. */
-static ent_status segment_backward(ent_tape *tape, ent_node *node)
-{
-    const segment_ctx *ctx = node->ctx;
-    ent_tensor *y;
-    const place p = begin_segment(tape, true);
-    ent_status st = ctx->run(&y, tape, node->in[0], ctx->context);
-    if (st == ENT_OK) {
-        y->grad = node->out->grad;
-        st = backward_through(tape, p.n_nodes);
-    }
-    end_segment(tape, &p);
-    return st;
-}
-
-static const ent_op segment_op = {.name = "segment", .unread = ENT_UNREAD_OUT};
-
-ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
-                              size_t context_bytes)
-{
-    ent_node *node;
-    ENT_TRY(ent_node_new(&node, tape, &segment_op, &x, 1, sizeof(segment_ctx) + context_bytes));
-    segment_ctx *ctx = node->ctx;
-    ctx->run = segment;
-    if (context_bytes)
-        memcpy(ctx->context, context, context_bytes);
-    ENT_TRY(new_result(&node->out, tape, x->n_dims, x->shape));
-    ENT_TRY(run_segment(node->out, tape, x, ctx));
-    if (node->out->requires_grad)
-        ENT_TRY(record(tape, node));
-    *y = node->out;
-    return ENT_OK;
-}
-
-/* Back through all nodes from the last to number `first`. */
-static ent_status backward_through(ent_tape *tape, size_t first)
+ent_status ent_tape_back_to(ent_tape *tape, size_t first)
 {
     for (size_t i = tape->n_nodes; i-- > first;) {
         ent_node *node = tape->nodes[i];
@@ -382,8 +290,8 @@ static ent_status backward_through(ent_tape *tape, size_t first)
             continue; /* the loss doesn't depend on it */
         ENT_TRY(give_inputs_gradients(tape, node));
         node->scratch = tape->scratch;
-        if (node->op == &segment_op)
-            ENT_TRY(segment_backward(tape, node));
+        if (node->op == &ent_segment_op)
+            ENT_TRY(ent_segment_backward(tape, node));
         else if (!tape->planning)
             ent_op_run(node, node->op->backward);
         give_gradient_back(tape, node->out);
@@ -404,7 +312,7 @@ ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
         ENT_TRY(take_gradient(loss, tape));
     if (!tape->planning)
         loss->grad[0] += scale;
-    return backward_through(tape, 0);
+    return ent_tape_back_to(tape, 0);
 }
 
 ent_status ent_op_check_real(const ent_op *op, const ent_tensor *t)

@@ -60,6 +60,10 @@ typedef ent_status (*ent_segment)(ent_tensor **y, ent_tape *tape, ent_tensor *x,
 ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
                               size_t context_bytes);
 
+/* Called in a segment: what is computed from here to its end serves its result alone, or backward. When the segment is
+ * run again, only what backward reads of it is computed. No segment may stand there. */
+void ent_tape_tail(ent_tape *tape);
+
 /* Backward from `loss`, a scalar: adds d(scale * loss)/dx to the gradient of every recorded tensor x that requires one.
  * Gradients of parameters add to what is there; zeroing them is the caller's. ENT_EINVAL if loss is no scalar. */
 ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale);

@@ -293,6 +293,7 @@ static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d
     ENT_TRY(ent_silu_mul(&m, tape, gate, up));
     ent_tape_release(tape, gate);
     ent_tape_release(tape, up);
+    ent_tape_tail(tape);
     ENT_TRY(project(&down, tape, d, &y->proj[ENT_DOWN_PROJ], m, dropout));
     ent_tape_release(tape, m);
     return add_to(x, tape, down);

@@ -59,19 +59,30 @@ static void add_bias(void *context, size_t begin, size_t end)
     }
 }
 
+static void adapter_down(ent_node *node)
+{
+    const linear_ctx *ctx = node->ctx;
+    const size_t n = node->in[X]->shape[0], in = node->in[X]->shape[1], r = node->in[A]->shape[0];
+    ent_gemm(ctx->u, r, n, r, in, 1, ent_matrix_of(dropped_input(node), in, false), matrix(node->in[A], true), 0);
+}
+
 static void forward(ent_node *node)
 {
-    linear_ctx *ctx = node->ctx;
-    const size_t n = node->in[X]->shape[0], in = node->in[X]->shape[1], out = node->in[W]->shape[0];
+    const linear_ctx *ctx = node->ctx;
+    const size_t n = node->in[X]->shape[0], out = node->in[W]->shape[0];
     ent_real *y = ent_values(node->out);
+    if (node->out_unwanted) {
+        if (node->in[A])
+            adapter_down(node);
+        return;
+    }
     ent_gemm_weight(y, n, ent_values(node->in[X]), node->in[W], true, 0, node->scratch);
     if (node->in[BIAS])
         ent_tiles(out, 64, add_bias, node);
     if (node->in[A] == NULL)
         return;
     const size_t r = node->in[A]->shape[0];
-    const ent_matrix x = ent_matrix_of(dropped_input(node), in, false);
-    ent_gemm(ctx->u, r, n, r, in, 1, x, matrix(node->in[A], true), 0);
+    adapter_down(node);
     ent_gemm(y, out, n, out, r, ctx->scale, ent_matrix_of(ctx->u, r, false), matrix(node->in[B], true), 1);
 }
 
