@@ -5,6 +5,8 @@ add_library(ent_flags INTERFACE)
 target_include_directories(ent_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(ent_flags INTERFACE _GNU_SOURCE)
 target_compile_options(ent_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla)
+# What is written as a product and a sum is rounded twice, on every CPU: a contracted one would change bits.
+target_compile_options(ent_flags INTERFACE -ffp-contract=off)
 if(ENT_WERROR)
   target_compile_options(ent_flags INTERFACE -Werror)
 endif()

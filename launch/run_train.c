@@ -1,5 +1,4 @@
 /* The loop of a training run. */
-#include <math.h>
 #include <stdio.h>
 
 #include "io/digest.h"
@@ -7,6 +6,7 @@
 #include "launch/run.h"
 #include "launch/run_folder.h"
 #include "launch/signals.h"
+#include "src/base/elementary.h"
 #include "src/text/dataset.h"
 
 /* Unit i of the step that begins at run->at.position in the endless row of epochs. */
@@ -70,13 +70,13 @@ static ent_status evaluate(ent_run *run)
     e->evals_since_best = best ? 0 : e->evals_since_best + 1;
     e->eval_step = run->at.done;
     if (run->speaks) {
-        printf("step %lld: validation loss %.4f, perplexity %.3f%s\n", (long long)run->at.done, loss, exp(loss),
+        printf("step %lld: validation loss %.4f, perplexity %.3f%s\n", (long long)run->at.done, loss, ent_exp(loss),
                best ? "" : " (not better)");
         fflush(stdout);
     }
     ent_status st = ENT_OK;
     if (run->metrics)
-        st = ent_metrics_write_eval(run->metrics, run->at.done, loss, exp(loss), targets);
+        st = ent_metrics_write_eval(run->metrics, run->at.done, loss, ent_exp(loss), targets);
     if (run->metrics && st == ENT_OK && best && run->at.done && run->config->eval.every)
         st = ent_run_folder_save(run, run->model.lora.r ? "adapter-best" : "model-best");
     return ent_comm_agree(run->comm, st);

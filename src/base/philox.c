@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "src/base/elementary.h"
+
 void ent_philox_block(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
@@ -56,5 +58,5 @@ float ent_random_normal(const ent_rng *rng, uint64_t index)
     const unsigned half = (unsigned)(index & 1) * 2;
     const double u = ((double)words[half] + 0.5) * 0x1p-32;
     const double v = (double)words[half + 1] * 0x1p-32;
-    return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
+    return (float)(sqrt(-2.0 * ent_log(u)) * ent_cos(6.283185307179586 * v));
 }

@@ -10,14 +10,14 @@
 #ifdef ENT_F64
 typedef double ent_real;
 #define ENT_REAL_DTYPE ENT_DTYPE_F64
-static inline ent_real ent_exp(ent_real x)
+static inline ent_real ent_exp_real(ent_real x)
 {
     return exp(x);
 }
 #else
 typedef float ent_real;
 #define ENT_REAL_DTYPE ENT_DTYPE_F32
-static inline ent_real ent_exp(ent_real x)
+static inline ent_real ent_exp_real(ent_real x)
 {
     return expf(x);
 }

@@ -1,6 +1,6 @@
 #include "src/nn/rope_table.h"
 
-#include <math.h>
+#include "src/base/elementary.h"
 
 static const double two_pi = 6.283185307179586;
 
@@ -21,15 +21,15 @@ void ent_rope_table(float *cosines, float *sines, const ent_model_config *c, siz
 {
     const size_t half = c->head_dim / 2;
     for (size_t j = 0; j < half; j++) {
-        double frequency = (double)(float)(1.0 / pow(c->rope_theta, 2.0 * (double)j / (double)c->head_dim));
+        double frequency = (double)(float)(1.0 / ent_pow(c->rope_theta, 2.0 * (double)j / (double)c->head_dim));
         if (c->rope_scaling == ENT_ROPE_LINEAR)
             frequency /= c->rope_factor;
         else if (c->rope_scaling == ENT_ROPE_LLAMA3)
             frequency = scale_llama3(frequency, c);
         for (size_t p = 0; p < max_positions; p++) {
             const double angle = (double)((float)p * (float)frequency);
-            cosines[p * half + j] = (float)cos(angle);
-            sines[p * half + j] = (float)sin(angle);
+            cosines[p * half + j] = (float)ent_cos(angle);
+            sines[p * half + j] = (float)ent_sin(angle);
         }
     }
 }

@@ -1,6 +1,6 @@
 #include "src/nn/sample.h"
 
-#include <math.h>
+#include "src/base/elementary.h"
 
 static size_t largest(const ent_real *logits, size_t n)
 {
@@ -19,10 +19,10 @@ int32_t ent_sample(const ent_real *logits, size_t n, double temperature, const e
     const double top = (double)logits[best];
     double sum = 0;
     for (size_t i = 0; i < n; i++)
-        sum += exp(((double)logits[i] - top) / temperature);
+        sum += ent_exp(((double)logits[i] - top) / temperature);
     double left = (double)ent_random_uniform(rng, index) * sum;
     for (size_t i = 0; i < n; i++) {
-        left -= exp(((double)logits[i] - top) / temperature);
+        left -= ent_exp(((double)logits[i] - top) / temperature);
         if (left < 0)
             return (int32_t)i;
     }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 
 enum { TILE = 4096 };
@@ -55,8 +56,8 @@ void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m
         ent_tiles(n, TILE, sgd_tile, &u);
         return;
     }
-    u.step_size = (ent_real)(lr / (1 - pow(optimizer->beta1, (double)step)));
-    u.root_correction = (ent_real)sqrt(1 - pow(optimizer->beta2, (double)step));
+    u.step_size = (ent_real)(lr / (1 - ent_pow(optimizer->beta1, (double)step)));
+    u.root_correction = (ent_real)sqrt(1 - ent_pow(optimizer->beta2, (double)step));
     ent_tiles(n, TILE, adam_tile, &u);
 }
 

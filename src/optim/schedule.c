@@ -1,6 +1,6 @@
 #include "src/optim/schedule.h"
 
-#include <math.h>
+#include "src/base/elementary.h"
 
 double ent_schedule_lr(const ent_schedule *c, int64_t s)
 {
@@ -12,9 +12,9 @@ double ent_schedule_lr(const ent_schedule *c, int64_t s)
     case ENT_SCHEDULE_LINEAR:
         return c->lr + (c->min_lr - c->lr) * p;
     case ENT_SCHEDULE_COSINE:
-        return c->min_lr + 0.5 * (c->lr - c->min_lr) * (1 + cos(3.141592653589793 * p));
+        return c->min_lr + 0.5 * (c->lr - c->min_lr) * (1 + ent_cos(3.141592653589793 * p));
     case ENT_SCHEDULE_STEP:
-        return c->lr * pow(c->gamma, (double)((s - c->warmup) / c->step_size));
+        return c->lr * ent_pow(c->gamma, (double)((s - c->warmup) / c->step_size));
     default:
         return c->lr;
     }

@@ -10,6 +10,7 @@
 
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
+#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
@@ -75,7 +76,7 @@ static ent_real softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
         largest = row[j] > largest ? row[j] : largest;
     double sum = 0;
     for (size_t j = from; j < to; j++) {
-        row[j] = ent_exp(row[j] - largest);
+        row[j] = ent_exp_real(row[j] - largest);
         sum += (double)row[j];
     }
     const ent_real inverse = (ent_real)(1 / sum);
@@ -83,7 +84,7 @@ static ent_real softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
         row[j] *= inverse;
     memset(row, 0, from * sizeof *row);
     memset(row + to, 0, (keys - to) * sizeof *row);
-    return largest + (ent_real)log(sum);
+    return largest + (ent_real)ent_log(sum);
 }
 
 static size_t blocks_of(const attention_ctx *ctx)
@@ -133,7 +134,7 @@ static void score_gradients(ent_real *p, ent_real *dp, const ent_node *node, con
         seen_keys(&from, &to, ctx, b, r);
         ent_real *prow = p + r * b->keys, *drow = dp + r * b->keys;
         for (size_t j = 0; j < b->keys; j++) {
-            prow[j] = j < from || j >= to ? 0 : ent_exp(prow[j] - log_sum);
+            prow[j] = j < from || j >= to ? 0 : ent_exp_real(prow[j] - log_sum);
             drow[j] = prow[j] * (drow[j] - shift) * scale;
         }
     }

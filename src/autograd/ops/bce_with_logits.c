@@ -4,17 +4,18 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
 #include "src/autograd/ops/mean_loss.h"
+#include "src/base/elementary.h"
 
 static double value(double p, double t, double parameter)
 {
     (void)parameter;
-    return (p > 0 ? p : 0) - p * t + log1p(exp(-fabs(p)));
+    return (p > 0 ? p : 0) - p * t + ent_log1p(ent_exp(-fabs(p)));
 }
 
 static double slope(double p, double t, double parameter)
 {
     (void)parameter;
-    return 1 / (1 + exp(-p)) - t;
+    return 1 / (1 + ent_exp(-p)) - t;
 }
 
 static double target_slope(double p, double t, double parameter)

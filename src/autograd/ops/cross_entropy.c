@@ -1,8 +1,7 @@
 /* loss = mean over rows with a target of log sum exp(logits) - logits[target] */
-#include <math.h>
-
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
+#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 
 typedef struct cross_entropy_ctx {
@@ -27,8 +26,8 @@ static void forward_rows(void *context, size_t begin, size_t end)
         for (size_t j = 1; j < v; j++)
             max = x[j] > max ? x[j] : max;
         for (size_t j = 0; j < v; j++)
-            sum += (double)ent_exp(x[j] - max);
-        ctx->log_sum[t] = (double)max + log(sum);
+            sum += (double)ent_exp_real(x[j] - max);
+        ctx->log_sum[t] = (double)max + ent_log(sum);
     }
 }
 
@@ -57,7 +56,7 @@ static void backward_rows(void *context, size_t begin, size_t end)
         if (ctx->targets[t] == IGNORED)
             continue;
         for (size_t j = 0; j < v; j++)
-            dx[j] += factor * ent_exp((ent_real)((double)x[j] - ctx->log_sum[t]));
+            dx[j] += factor * ent_exp_real((ent_real)((double)x[j] - ctx->log_sum[t]));
         dx[ctx->targets[t]] -= factor;
     }
 }

@@ -3,6 +3,7 @@
 
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
+#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 
 enum { TILE = 4096 };
@@ -15,7 +16,7 @@ static void forward_tile(void *context, size_t begin, size_t end)
     const ent_real *x = ent_values(node->in[0]);
     ent_real *y = ent_values(node->out);
     for (size_t i = begin; i < end; i++)
-        y[i] = (ent_real)(0.5 * (double)x[i] * (1 + erf((double)x[i] * root_half)));
+        y[i] = (ent_real)(0.5 * (double)x[i] * (1 + ent_erf((double)x[i] * root_half)));
 }
 
 static void forward(ent_node *node)
@@ -31,7 +32,7 @@ static void backward_tile(void *context, size_t begin, size_t end)
     ent_real *dx = node->in[0]->grad;
     for (size_t i = begin; i < end; i++) {
         const double v = (double)x[i];
-        const double cdf = 0.5 * (1 + erf(v * root_half)), pdf = root_half_pi * exp(-0.5 * v * v);
+        const double cdf = 0.5 * (1 + ent_erf(v * root_half)), pdf = root_half_pi * ent_exp(-0.5 * v * v);
         dx[i] += dy[i] * (ent_real)(cdf + v * pdf);
     }
 }

@@ -4,11 +4,11 @@
  * gradient of h at once, while the logits are there; the gradient of w, wanted only in full training, computes them
  * again in backward.
  */
-#include <math.h>
 #include <string.h>
 
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
+#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
@@ -60,10 +60,10 @@ static void row_loss(void *context, size_t begin, size_t end)
             largest = z[j] > largest ? z[j] : largest;
         double sum = 0;
         for (size_t j = 0; j < v; j++) {
-            z[j] = ent_exp(z[j] - largest);
+            z[j] = ent_exp_real(z[j] - largest);
             sum += (double)z[j];
         }
-        k->losses[r] = log(sum) + (double)largest - (double)at_target;
+        k->losses[r] = ent_log(sum) + (double)largest - (double)at_target;
         const ent_real inverse = (ent_real)(1 / sum);
         for (size_t j = 0; j < v; j++)
             z[j] *= inverse;

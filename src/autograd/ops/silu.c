@@ -11,7 +11,7 @@ static void forward_tile(void *context, size_t begin, size_t end)
     const ent_real *x = ent_values(node->in[0]);
     ent_real *y = ent_values(node->out);
     for (size_t i = begin; i < end; i++)
-        y[i] = x[i] / (1 + ent_exp(-x[i]));
+        y[i] = x[i] / (1 + ent_exp_real(-x[i]));
 }
 
 static void forward(ent_node *node)
@@ -26,7 +26,7 @@ static void backward_tile(void *context, size_t begin, size_t end)
     const ent_real *dy = node->out->grad, *x = ent_values(node->in[0]);
     ent_real *dx = node->in[0]->grad;
     for (size_t i = begin; i < end; i++) {
-        const ent_real s = 1 / (1 + ent_exp(-x[i]));
+        const ent_real s = 1 / (1 + ent_exp_real(-x[i]));
         dx[i] += dy[i] * s * (1 + x[i] * (1 - s));
     }
 }

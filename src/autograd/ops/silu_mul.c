@@ -11,7 +11,7 @@ static void forward_tile(void *context, size_t begin, size_t end)
     const ent_real *gate = ent_values(node->in[0]), *up = ent_values(node->in[1]);
     ent_real *y = ent_values(node->out);
     for (size_t i = begin; i < end; i++)
-        y[i] = gate[i] / (1 + ent_exp(-gate[i])) * up[i];
+        y[i] = gate[i] / (1 + ent_exp_real(-gate[i])) * up[i];
 }
 
 static void forward(ent_node *node)
@@ -26,7 +26,7 @@ static void backward_tile(void *context, size_t begin, size_t end)
     const ent_real *gate = ent_values(node->in[0]), *up = ent_values(node->in[1]), *dy = node->out->grad;
     ent_real *dgate = node->in[0]->grad, *dup = node->in[1]->grad;
     for (size_t i = begin; i < end; i++) {
-        const ent_real s = 1 / (1 + ent_exp(-gate[i]));
+        const ent_real s = 1 / (1 + ent_exp_real(-gate[i]));
         if (dgate)
             dgate[i] += dy[i] * up[i] * s * (1 + gate[i] * (1 - s));
         if (dup)

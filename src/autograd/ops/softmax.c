@@ -17,7 +17,7 @@ static void forward_rows(void *context, size_t begin, size_t end)
         for (size_t j = 1; j < n; j++)
             max = x[j] > max ? x[j] : max;
         for (size_t j = 0; j < n; j++) {
-            y[j] = ent_exp(x[j] - max);
+            y[j] = ent_exp_real(x[j] - max);
             sum += (double)y[j];
         }
         for (size_t j = 0; j < n; j++)
