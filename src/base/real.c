@@ -36,33 +36,3 @@ float ent_f16_to_f32(uint16_t h)
     memcpy(&f, &u, sizeof f);
     return f;
 }
-
-void ent_convert(ent_real *dst, const void *src, ent_dtype dtype, size_t n)
-{
-    switch (dtype) {
-    case ENT_DTYPE_F32: {
-        const float *s = src;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = (ent_real)s[i];
-        break;
-    }
-    case ENT_DTYPE_F64: {
-        const double *s = src;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = (ent_real)s[i];
-        break;
-    }
-    case ENT_DTYPE_BF16: {
-        const uint16_t *s = src;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = (ent_real)ent_bf16_to_f32(s[i]);
-        break;
-    }
-    case ENT_DTYPE_F16: {
-        const uint16_t *s = src;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = (ent_real)ent_f16_to_f32(s[i]);
-        break;
-    }
-    }
-}

@@ -10,17 +10,9 @@
 #ifdef ENT_F64
 typedef double ent_real;
 #define ENT_REAL_DTYPE ENT_DTYPE_F64
-static inline ent_real ent_exp_real(ent_real x)
-{
-    return exp(x);
-}
 #else
 typedef float ent_real;
 #define ENT_REAL_DTYPE ENT_DTYPE_F32
-static inline ent_real ent_exp_real(ent_real x)
-{
-    return expf(x);
-}
 #endif
 
 /* How numbers are stored; the names are those of safetensors. */

@@ -61,6 +61,9 @@ rule "src, io, mpi and trace don't print" "$(in_code "$NOT_A_NAME"'((v?printf|v?
 rule "src, io and mpi don't end the program" \
   "$(in_code "$NOT_A_NAME"'(exit|_exit|_Exit|quick_exit|abort|raise|kill)[ ]*\\(' src io mpi | grep -vE '^(src/comm/self|mpi/comm_mpi)\.c:[0-9]+: +(exit|_Exit)\(exit_code\);$')"
 
+# Bits don't depend on the C library: what IEEE 754 doesn't fix is our own (src/base/elementary.h, src/kernel/kernels.h).
+rule "src computes no elementary function by the C library" "$(in_code "$NOT_A_NAME"'(exp|exp2|exp10|expm1|log|log2|log10|log1p|pow|cbrt|hypot|sin|cos|tan|sincos|asin|acos|atan|atan2|sinh|cosh|tanh|erf|erfc|[lt]gamma)[fl]?[ ]*\\(' src)"
+
 # Operators: a file that defines one has its line in ops.def, and the other way round.
 defined=$(in_code '^const ent_op ent_op_[a-z0-9_]+ *=' src/autograd/ops | sed -E 's/^[^ ]* const ent_op ent_op_([a-z0-9_]+).*/\1/' | sort)
 listed=$(sed -nE 's/^ENT_OP\(([a-z0-9_]+), [A-Z]+\)$/\1/p' src/autograd/ops.def | sort)

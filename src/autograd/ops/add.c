@@ -3,6 +3,7 @@
 #include "src/autograd/ops.h"
 #include "src/autograd/ops/broadcast.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 static void forward_tile(void *context, size_t begin, size_t end)
 {
@@ -12,8 +13,11 @@ static void forward_tile(void *context, size_t begin, size_t end)
         const ent_real *a = ent_values(node->in[0]) + run.in[0], *b = ent_values(node->in[1]) + run.in[1];
         ent_real *y = ent_values(node->out) + run.y;
         const size_t step_a = run.step[0], step_b = run.step[1];
-        for (size_t i = 0; i < run.n; i++)
-            y[i] = a[i * step_a] + b[i * step_b];
+        if (step_a == 1 && step_b == 1)
+            ent_kernels_get()->add(y, a, b, run.n);
+        else
+            for (size_t i = 0; i < run.n; i++)
+                y[i] = a[i * step_a] + b[i * step_b];
     }
 }
 

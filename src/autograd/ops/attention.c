@@ -12,6 +12,7 @@
 #include "src/autograd/ops_model.h"
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
 enum { BLOCK = 64 };
@@ -68,22 +69,21 @@ static void seen_keys(size_t *from, size_t *to, const attention_ctx *ctx, const 
     *to = t + 1 - b->first_key;
 }
 
+static void clear_masked(ent_real *row, size_t from, size_t to, size_t keys)
+{
+    memset(row, 0, from * sizeof *row);
+    memset(row + to, 0, (keys - to) * sizeof *row);
+}
+
 /* Softmax of one row of scores in place; masked keys become 0. Returns log sum exp. */
 static ent_real softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
 {
-    ent_real largest = row[from];
-    for (size_t j = from + 1; j < to; j++)
-        largest = row[j] > largest ? row[j] : largest;
-    double sum = 0;
-    for (size_t j = from; j < to; j++) {
-        row[j] = ent_exp_real(row[j] - largest);
-        sum += (double)row[j];
-    }
-    const ent_real inverse = (ent_real)(1 / sum);
-    for (size_t j = from; j < to; j++)
-        row[j] *= inverse;
-    memset(row, 0, from * sizeof *row);
-    memset(row + to, 0, (keys - to) * sizeof *row);
+    const ent_kernels *k = ent_kernels_get();
+    ent_real *seen = row + from;
+    const ent_real largest = k->max(seen, to - from);
+    const double sum = k->exp(seen, seen, largest, to - from);
+    k->scale(seen, seen, (ent_real)(1 / sum), to - from);
+    clear_masked(row, from, to, keys);
     return largest + (ent_real)ent_log(sum);
 }
 
@@ -122,21 +122,19 @@ static void forward(ent_node *node)
 static void score_gradients(ent_real *p, ent_real *dp, const ent_node *node, const block *b)
 {
     const attention_ctx *ctx = node->ctx;
+    const ent_kernels *k = ent_kernels_get();
     const ent_real scale = (ent_real)(1 / sqrt((double)b->head_dim));
     for (size_t r = 0; r < b->rows; r++) {
         const ent_real *y = ent_values(node->out) + b->q_at + r * b->q_columns;
         const ent_real *dy = node->out->grad + b->q_at + r * b->q_columns;
-        double dot = 0;
-        for (size_t j = 0; j < b->head_dim; j++)
-            dot += (double)y[j] * (double)dy[j];
-        const ent_real log_sum = ctx->log_sums[b->head * ctx->n + b->first_row + r], shift = (ent_real)dot;
+        const ent_real log_sum = ctx->log_sums[b->head * ctx->n + b->first_row + r];
+        const ent_real dot = (ent_real)k->dot(y, dy, b->head_dim);
         size_t from, to;
         seen_keys(&from, &to, ctx, b, r);
         ent_real *prow = p + r * b->keys, *drow = dp + r * b->keys;
-        for (size_t j = 0; j < b->keys; j++) {
-            prow[j] = j < from || j >= to ? 0 : ent_exp_real(prow[j] - log_sum);
-            drow[j] = prow[j] * (drow[j] - shift) * scale;
-        }
+        k->score_gradient(prow + from, drow + from, log_sum, dot, scale, to - from);
+        clear_masked(prow, from, to, b->keys);
+        clear_masked(drow, from, to, b->keys);
     }
 }
 
@@ -197,8 +195,7 @@ static void sum_groups(void *context, size_t begin, size_t end)
             for (size_t head = 0; head < ctx->shape.n_heads; head++) {
                 const ent_real *from = head_gradient(node, value, head) + t * d;
                 ent_real *to = in->grad + (t * ctx->shape.n_kv_heads + head / group) * d;
-                for (size_t j = 0; j < d; j++)
-                    to[j] += from[j];
+                ent_kernels_get()->add(to, to, from, d);
             }
         }
     }

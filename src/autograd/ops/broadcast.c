@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 typedef struct broadcast_ctx {
     size_t n_dims, shape[ENT_MAX_DIMS]; /* of the result, at least one dimension */
@@ -99,8 +100,12 @@ static void gradient_tile(void *context, size_t begin, size_t end)
     while (ent_broadcast_next(&run, g->node, end)) {
         ent_real *d = g->node->in[g->k]->grad + run.y;
         const size_t from = run.in[1 - g->k], step = run.step[1 - g->k];
+        if (g->other == NULL) {
+            ent_kernels_get()->add_scaled(d, dy + run.y, g->factor, run.n);
+            continue;
+        }
         for (size_t i = 0; i < run.n; i++)
-            d[i] += g->factor * dy[run.y + i] * (g->other ? g->other[from + i * step] : 1);
+            d[i] += g->factor * dy[run.y + i] * g->other[from + i * step];
     }
 }
 

@@ -3,31 +3,34 @@
 #include "src/autograd/ops.h"
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 typedef struct cross_entropy_ctx {
     const int32_t *targets;
-    double *log_sum; /* log sum exp of each row that has a target */
+    struct row {
+        ent_real max; /* of the logits */
+        double sum;   /* sum exp(x - max) */
+    } * rows;         /* those that have a target */
     size_t n_targets;
 } cross_entropy_ctx;
 
-enum { ROWS_IN_TILE = 16, IGNORED = -100 };
+enum { ROWS_IN_TILE = 16, IGNORED = -100, PIECE = 512 };
 
 static void forward_rows(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
     const cross_entropy_ctx *ctx = node->ctx;
+    const ent_kernels *k = ent_kernels_get();
     const size_t v = node->in[0]->shape[1];
+    ent_real piece[PIECE];
     for (size_t t = begin; t < end; t++) {
         const ent_real *x = ent_values(node->in[0]) + t * v;
-        ent_real max = x[0];
-        double sum = 0;
         if (ctx->targets[t] == IGNORED)
             continue;
-        for (size_t j = 1; j < v; j++)
-            max = x[j] > max ? x[j] : max;
-        for (size_t j = 0; j < v; j++)
-            sum += (double)ent_exp_real(x[j] - max);
-        ctx->log_sum[t] = (double)max + ent_log(sum);
+        struct row *row = &ctx->rows[t];
+        *row = (struct row){.max = k->max(x, v)};
+        for (size_t j = 0; j < v; j += PIECE)
+            row->sum += k->exp(piece, x + j, row->max, v - j < PIECE ? v - j : PIECE);
     }
 }
 
@@ -39,7 +42,8 @@ static void forward(ent_node *node)
     ent_tiles(rows, ROWS_IN_TILE, forward_rows, node);
     for (size_t t = 0; t < rows; t++)
         if (ctx->targets[t] != IGNORED)
-            sum += ctx->log_sum[t] - (double)ent_values(node->in[0])[t * v + (size_t)ctx->targets[t]];
+            sum += ent_log(ctx->rows[t].sum) + (double)ctx->rows[t].max -
+                   (double)ent_values(node->in[0])[t * v + (size_t)ctx->targets[t]];
     ent_values(node->out)[0] = (ent_real)(sum / (double)ctx->n_targets);
 }
 
@@ -55,8 +59,8 @@ static void backward_rows(void *context, size_t begin, size_t end)
         ent_real *dx = node->in[0]->grad + t * v;
         if (ctx->targets[t] == IGNORED)
             continue;
-        for (size_t j = 0; j < v; j++)
-            dx[j] += factor * ent_exp_real((ent_real)((double)x[j] - ctx->log_sum[t]));
+        const struct row *row = &ctx->rows[t];
+        ent_kernels_get()->add_exp(dx, x, row->max, (ent_real)((double)factor / row->sum), v);
         dx[ctx->targets[t]] -= factor;
     }
 }
@@ -149,6 +153,6 @@ ent_status ent_cross_entropy(ent_tensor **loss, ent_tape *tape, ent_tensor *logi
     ENT_TRY(ent_node_new(&node, tape, &ent_op_cross_entropy, &logits, 1, sizeof(cross_entropy_ctx)));
     cross_entropy_ctx *ctx = node->ctx;
     *ctx = (cross_entropy_ctx){.targets = targets, .n_targets = n};
-    ENT_TRY(ent_tape_buffer(&ctx->log_sum, tape, logits->shape[0] * sizeof *ctx->log_sum));
+    ENT_TRY(ent_tape_buffer(&ctx->rows, tape, logits->shape[0] * sizeof *ctx->rows));
     return ent_node_run(loss, tape, node, 0, NULL);
 }

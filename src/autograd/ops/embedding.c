@@ -2,6 +2,7 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 typedef struct embedding_ctx {
     const int32_t *ids;
@@ -26,8 +27,7 @@ static void backward_columns(void *context, size_t begin, size_t end)
     for (size_t t = 0; t < ctx->n; t++) { /* in order of t: an id may come more than once */
         ent_real *dw = node->in[0]->grad + (size_t)ctx->ids[t] * c;
         const ent_real *dy = node->out->grad + t * c;
-        for (size_t j = begin; j < end; j++)
-            dw[j] += dy[j];
+        ent_kernels_get()->add(dw + begin, dw + begin, dy + begin, end - begin);
     }
 }
 

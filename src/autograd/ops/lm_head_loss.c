@@ -10,6 +10,7 @@
 #include "src/autograd/ops_model.h"
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
 enum { CHUNK = 128 };
@@ -50,23 +51,16 @@ static void row_loss(void *context, size_t begin, size_t end)
 {
     const chunk *k = context;
     const loss_ctx *ctx = k->node->ctx;
+    const ent_kernels *kernels = ent_kernels_get();
     const size_t v = k->node->in[W]->shape[0];
     for (size_t r = begin; r < end; r++) {
         ent_real *z = k->logits + r * v;
         const size_t target = (size_t)ctx->targets[ctx->rows[k->first + r]];
         const ent_real at_target = z[target];
-        ent_real largest = z[0];
-        for (size_t j = 1; j < v; j++)
-            largest = z[j] > largest ? z[j] : largest;
-        double sum = 0;
-        for (size_t j = 0; j < v; j++) {
-            z[j] = ent_exp_real(z[j] - largest);
-            sum += (double)z[j];
-        }
+        const ent_real largest = kernels->max(z, v);
+        const double sum = kernels->exp(z, z, largest, v);
         k->losses[r] = ent_log(sum) + (double)largest - (double)at_target;
-        const ent_real inverse = (ent_real)(1 / sum);
-        for (size_t j = 0; j < v; j++)
-            z[j] *= inverse;
+        kernels->scale(z, z, (ent_real)(1 / sum), v);
         z[target] -= 1;
     }
 }
@@ -108,11 +102,8 @@ static void backward(ent_node *node)
     const size_t v = node->in[W]->shape[0], c = node->in[W]->shape[1];
     const ent_real scale = node->out->grad[0];
     if (node->in[H]->grad)
-        for (size_t r = 0; r < ctx->n_rows; r++) {
-            ent_real *dh = node->in[H]->grad + ctx->rows[r] * c;
-            for (size_t j = 0; j < c; j++)
-                dh[j] += scale * ctx->dh[r * c + j];
-        }
+        for (size_t r = 0; r < ctx->n_rows; r++)
+            ent_kernels_get()->add_scaled(node->in[H]->grad + ctx->rows[r] * c, ctx->dh + r * c, scale, c);
     if (node->in[W]->grad == NULL)
         return;
     for (size_t first = 0; first < ctx->n_rows; first += CHUNK) {

@@ -4,6 +4,7 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 typedef struct rmsnorm_ctx {
     ent_real *inverse; /* 1 / sqrt(mean(x^2) + eps) of each run */
@@ -18,18 +19,12 @@ static void forward_runs(void *context, size_t begin, size_t end)
     const ent_node *node = context;
     const rmsnorm_ctx *ctx = node->ctx;
     const ent_real *w = node->scratch;
+    const ent_kernels *k = ent_kernels_get();
     const size_t n = ctx->n;
     for (size_t i = begin; i < end; i++) {
         const ent_real *x = ent_values(node->in[0]) + i * n;
-        ent_real *y = ent_values(node->out) + i * n;
-        double squares = 0;
-#pragma omp simd reduction(+ : squares)
-        for (size_t j = 0; j < n; j++)
-            squares += (double)x[j] * (double)x[j];
-        const ent_real inverse = (ent_real)(1.0 / sqrt(squares / (double)n + ctx->eps));
-        ctx->inverse[i] = inverse;
-        for (size_t j = 0; j < n; j++)
-            y[j] = w[j] * (x[j] * inverse);
+        ctx->inverse[i] = (ent_real)(1.0 / sqrt(k->sum_squares(x, n) / (double)n + ctx->eps));
+        k->norm(ent_values(node->out) + i * n, x, w, ctx->inverse[i], n);
     }
 }
 
@@ -46,18 +41,13 @@ static void input_gradient(void *context, size_t begin, size_t end)
     const ent_node *node = context;
     const rmsnorm_ctx *ctx = node->ctx;
     const ent_real *w = node->scratch;
+    const ent_kernels *k = ent_kernels_get();
     const size_t n = ctx->n;
     for (size_t i = begin; i < end; i++) {
         const ent_real *x = ent_values(node->in[0]) + i * n, *dy = node->out->grad + i * n;
-        ent_real *dx = node->in[0]->grad + i * n;
-        double dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (size_t j = 0; j < n; j++)
-            dot += (double)dy[j] * (double)w[j] * (double)x[j];
         const double inverse = (double)ctx->inverse[i];
-        const ent_real shift = (ent_real)(dot / (double)n * inverse * inverse);
-        for (size_t j = 0; j < n; j++)
-            dx[j] += ctx->inverse[i] * (dy[j] * w[j] - x[j] * shift);
+        const ent_real shift = (ent_real)(k->dot3(dy, w, x, n) / (double)n * inverse * inverse);
+        k->norm_gradient(node->in[0]->grad + i * n, dy, x, w, ctx->inverse[i], shift, n);
     }
 }
 
@@ -67,8 +57,8 @@ static void weight_gradient(void *context, size_t begin, size_t end)
     const rmsnorm_ctx *ctx = node->ctx;
     for (size_t i = 0; i < ctx->runs; i++) {
         const ent_real *x = ent_values(node->in[0]) + i * ctx->n, *dy = node->out->grad + i * ctx->n;
-        for (size_t j = begin; j < end; j++)
-            node->in[1]->grad[j] += dy[j] * x[j] * ctx->inverse[i];
+        ent_kernels_get()->norm_weight_gradient(node->in[1]->grad + begin, dy + begin, x + begin, ctx->inverse[i],
+                                                end - begin);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 typedef struct rope_ctx {
     size_t head_dim;
@@ -11,42 +12,30 @@ typedef struct rope_ctx {
 
 enum { TOKENS_IN_TILE = 16 };
 
-/* to += R(direction * angle) from, for one token. */
-static void turn(ent_real *to, const ent_real *from, const rope_ctx *ctx, size_t position, size_t columns,
-                 ent_real direction)
+/* Turns the heads of tokens [begin, end) by direction times their angles: y = R x, or y += R x. */
+static void turn(ent_real *y, const ent_real *x, const ent_node *node, size_t begin, size_t end, ent_real direction,
+                 bool add)
 {
-    const size_t half = ctx->head_dim / 2;
-    const float *c = ctx->cosines + position * half, *s = ctx->sines + position * half;
-    for (size_t head = 0; head < columns; head += ctx->head_dim) {
-        for (size_t j = 0; j < half; j++) {
-            const ent_real a = from[head + j], b = from[head + half + j];
-            const ent_real cosine = (ent_real)c[j], sine = direction * (ent_real)s[j];
-            to[head + j] += a * cosine - b * sine;
-            to[head + half + j] += b * cosine + a * sine;
-        }
+    const rope_ctx *ctx = node->ctx;
+    const size_t columns = ent_tensor_columns(node->out), half = ctx->head_dim / 2;
+    const ent_kernels *k = ent_kernels_get();
+    for (size_t t = begin; t < end; t++) {
+        const size_t at = (t - (size_t)ctx->doc_start[t]) * half;
+        for (size_t i = t * columns; i < (t + 1) * columns; i += ctx->head_dim)
+            (add ? k->rotate_add : k->rotate)(y + i, x + i, ctx->cosines + at, ctx->sines + at, direction, half);
     }
 }
 
 static void forward_tokens(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const rope_ctx *ctx = node->ctx;
-    const size_t columns = ent_tensor_columns(node->out);
-    for (size_t t = begin; t < end; t++) {
-        ent_real *y = ent_values(node->out) + t * columns;
-        memset(y, 0, columns * sizeof *y);
-        turn(y, ent_values(node->in[0]) + t * columns, ctx, t - (size_t)ctx->doc_start[t], columns, 1);
-    }
+    turn(ent_values(node->out), ent_values(node->in[0]), node, begin, end, 1, false);
 }
 
 static void backward_tokens(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const rope_ctx *ctx = node->ctx;
-    const size_t columns = ent_tensor_columns(node->out);
-    for (size_t t = begin; t < end; t++)
-        turn(node->in[0]->grad + t * columns, node->out->grad + t * columns, ctx, t - (size_t)ctx->doc_start[t],
-             columns, -1);
+    turn(node->in[0]->grad, node->out->grad, node, begin, end, -1, true);
 }
 
 static void forward(ent_node *node)

@@ -2,17 +2,15 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 enum { TILE = 4096 };
 
 static void forward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *x = ent_values(node->in[0]);
-    ent_real *y = ent_values(node->out);
     const ent_real factor = *(const ent_real *)node->ctx;
-    for (size_t i = begin; i < end; i++)
-        y[i] = factor * x[i];
+    ent_kernels_get()->scale(ent_values(node->out) + begin, ent_values(node->in[0]) + begin, factor, end - begin);
 }
 
 static void forward(ent_node *node)
@@ -23,11 +21,8 @@ static void forward(ent_node *node)
 static void backward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *dy = node->out->grad;
-    ent_real *dx = node->in[0]->grad;
     const ent_real factor = *(const ent_real *)node->ctx;
-    for (size_t i = begin; i < end; i++)
-        dx[i] += factor * dy[i];
+    ent_kernels_get()->add_scaled(node->in[0]->grad + begin, node->out->grad + begin, factor, end - begin);
 }
 
 static void backward(ent_node *node)

@@ -2,16 +2,14 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 enum { TILE = 4096 };
 
 static void forward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *x = ent_values(node->in[0]);
-    ent_real *y = ent_values(node->out);
-    for (size_t i = begin; i < end; i++)
-        y[i] = x[i] / (1 + ent_exp_real(-x[i]));
+    ent_kernels_get()->silu_mul(ent_values(node->out) + begin, ent_values(node->in[0]) + begin, NULL, end - begin);
 }
 
 static void forward(ent_node *node)
@@ -23,12 +21,8 @@ static void forward(ent_node *node)
 static void backward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *dy = node->out->grad, *x = ent_values(node->in[0]);
-    ent_real *dx = node->in[0]->grad;
-    for (size_t i = begin; i < end; i++) {
-        const ent_real s = 1 / (1 + ent_exp_real(-x[i]));
-        dx[i] += dy[i] * s * (1 + x[i] * (1 - s));
-    }
+    ent_kernels_get()->silu_mul_gradient(node->in[0]->grad + begin, NULL, node->out->grad + begin,
+                                         ent_values(node->in[0]) + begin, NULL, end - begin);
 }
 
 static void backward(ent_node *node)

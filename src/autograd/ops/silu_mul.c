@@ -2,16 +2,15 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 enum { TILE = 4096 };
 
 static void forward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *gate = ent_values(node->in[0]), *up = ent_values(node->in[1]);
-    ent_real *y = ent_values(node->out);
-    for (size_t i = begin; i < end; i++)
-        y[i] = gate[i] / (1 + ent_exp_real(-gate[i])) * up[i];
+    ent_kernels_get()->silu_mul(ent_values(node->out) + begin, ent_values(node->in[0]) + begin,
+                                ent_values(node->in[1]) + begin, end - begin);
 }
 
 static void forward(ent_node *node)
@@ -23,15 +22,10 @@ static void forward(ent_node *node)
 static void backward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const ent_real *gate = ent_values(node->in[0]), *up = ent_values(node->in[1]), *dy = node->out->grad;
     ent_real *dgate = node->in[0]->grad, *dup = node->in[1]->grad;
-    for (size_t i = begin; i < end; i++) {
-        const ent_real s = 1 / (1 + ent_exp_real(-gate[i]));
-        if (dgate)
-            dgate[i] += dy[i] * up[i] * s * (1 + gate[i] * (1 - s));
-        if (dup)
-            dup[i] += dy[i] * gate[i] * s;
-    }
+    ent_kernels_get()->silu_mul_gradient(dgate ? dgate + begin : NULL, dup ? dup + begin : NULL,
+                                         node->out->grad + begin, ent_values(node->in[0]) + begin,
+                                         ent_values(node->in[1]) + begin, end - begin);
 }
 
 static void backward(ent_node *node)

@@ -2,26 +2,20 @@
 #include "src/autograd/op.h"
 #include "src/autograd/ops.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 enum { ROWS_IN_TILE = 16 };
 
 static void forward_rows(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
+    const ent_kernels *k = ent_kernels_get();
     const size_t n = ent_tensor_columns(node->out);
     for (size_t i = begin; i < end; i++) {
         const ent_real *x = ent_values(node->in[0]) + i * n;
         ent_real *y = ent_values(node->out) + i * n;
-        ent_real max = x[0];
-        double sum = 0;
-        for (size_t j = 1; j < n; j++)
-            max = x[j] > max ? x[j] : max;
-        for (size_t j = 0; j < n; j++) {
-            y[j] = ent_exp_real(x[j] - max);
-            sum += (double)y[j];
-        }
-        for (size_t j = 0; j < n; j++)
-            y[j] = (ent_real)((double)y[j] / sum);
+        const double sum = k->exp(y, x, k->max(x, n), n);
+        k->scale(y, y, (ent_real)(1 / sum), n);
     }
 }
 
@@ -29,15 +23,11 @@ static void forward_rows(void *context, size_t begin, size_t end)
 static void backward_rows(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
+    const ent_kernels *k = ent_kernels_get();
     const size_t n = ent_tensor_columns(node->out);
     for (size_t i = begin; i < end; i++) {
         const ent_real *y = ent_values(node->out) + i * n, *dy = node->out->grad + i * n;
-        ent_real *dx = node->in[0]->grad + i * n;
-        double dot = 0;
-        for (size_t j = 0; j < n; j++)
-            dot += (double)dy[j] * (double)y[j];
-        for (size_t j = 0; j < n; j++)
-            dx[j] += y[j] * (dy[j] - (ent_real)dot);
+        k->softmax_gradient(node->in[0]->grad + i * n, dy, y, (ent_real)k->dot(dy, y, n), n);
     }
 }
 
