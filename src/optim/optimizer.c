@@ -4,61 +4,61 @@
 
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 enum { TILE = 4096 };
 
 typedef struct update {
-    const ent_optimizer *optimizer;
     ent_real *x, *m, *v;
     const ent_real *g;
-    ent_real keep;                       /* AdamW: what decay leaves of x */
-    ent_real l2;                         /* Adam, SGD: decay that is part of the gradient */
-    ent_real step_size, root_correction; /* Adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
-    bool first;
-    ent_real lr;
+    ent_adam_step adam;
+    ent_sgd_step sgd;
 } update;
 
 static void sgd_tile(void *context, size_t begin, size_t end)
 {
     const update *u = context;
-    const ent_real momentum = (ent_real)u->optimizer->momentum;
-    for (size_t i = begin; i < end; i++) {
-        const ent_real g = u->g[i] + u->l2 * u->x[i];
-        u->m[i] = u->first ? g : momentum * u->m[i] + g;
-        u->x[i] -= u->lr * (momentum > 0 ? u->m[i] : g);
-    }
+    ent_kernels_get()->sgd(u->x + begin, u->m + begin, u->g + begin, &u->sgd, end - begin);
 }
 
 static void adam_tile(void *context, size_t begin, size_t end)
 {
     const update *u = context;
-    const ent_real b1 = (ent_real)u->optimizer->beta1, b2 = (ent_real)u->optimizer->beta2;
-    const ent_real rest1 = (ent_real)(1 - u->optimizer->beta1), rest2 = (ent_real)(1 - u->optimizer->beta2);
-    const ent_real eps = (ent_real)u->optimizer->eps;
-    for (size_t i = begin; i < end; i++) {
-        const ent_real g = u->g[i] + u->l2 * u->x[i];
-        u->m[i] = b1 * u->m[i] + rest1 * g;
-        u->v[i] = b2 * u->v[i] + rest2 * g * g;
-        u->x[i] = u->keep * u->x[i] -
-                  u->step_size * u->m[i] / (ent_real)(sqrt((double)u->v[i]) / (double)u->root_correction + (double)eps);
+    ent_kernels_get()->adam(u->x + begin, u->m + begin, u->v + begin, u->g + begin, &u->adam, end - begin);
+}
+
+void ent_optimizer_step_clipped(const ent_optimizer *o, ent_real *x, ent_real *m, ent_real *v, const ent_real *g,
+                                double clip, size_t n, int64_t step, double lr, bool decay)
+{
+    const double wd = decay ? o->weight_decay : 0;
+    const bool decoupled = o->kind == ENT_OPTIMIZER_ADAMW;
+    update u = {.x = x, .m = m, .v = v, .g = g};
+    if (o->kind == ENT_OPTIMIZER_SGD) {
+        u.sgd = (ent_sgd_step){.scale = (ent_real)clip,
+                               .l2 = (ent_real)wd,
+                               .momentum = (ent_real)o->momentum,
+                               .rate = (ent_real)lr,
+                               .first = step == 1};
+        ent_tiles(n, TILE, sgd_tile, &u);
+        return;
     }
+    u.adam = (ent_adam_step){.scale = (ent_real)clip,
+                             .l2 = (ent_real)(decoupled ? 0 : wd),
+                             .beta1 = (ent_real)o->beta1,
+                             .rest1 = (ent_real)(1 - o->beta1),
+                             .beta2 = (ent_real)o->beta2,
+                             .rest2 = (ent_real)(1 - o->beta2),
+                             .keep = (ent_real)(decoupled ? 1 - lr * wd : 1),
+                             .rate = (ent_real)(lr / (1 - ent_pow(o->beta1, (double)step))),
+                             .root = (ent_real)sqrt(1 - ent_pow(o->beta2, (double)step)),
+                             .eps = (ent_real)o->eps};
+    ent_tiles(n, TILE, adam_tile, &u);
 }
 
 void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g,
                         size_t n, int64_t step, double lr, bool decay)
 {
-    const double wd = decay ? optimizer->weight_decay : 0;
-    const bool decoupled = optimizer->kind == ENT_OPTIMIZER_ADAMW;
-    update u = {.optimizer = optimizer, .x = x, .m = m, .v = v, .g = g, .first = step == 1, .lr = (ent_real)lr};
-    u.keep = (ent_real)(decoupled ? 1 - lr * wd : 1);
-    u.l2 = (ent_real)(decoupled ? 0 : wd);
-    if (optimizer->kind == ENT_OPTIMIZER_SGD) {
-        ent_tiles(n, TILE, sgd_tile, &u);
-        return;
-    }
-    u.step_size = (ent_real)(lr / (1 - ent_pow(optimizer->beta1, (double)step)));
-    u.root_correction = (ent_real)sqrt(1 - ent_pow(optimizer->beta2, (double)step));
-    ent_tiles(n, TILE, adam_tile, &u);
+    ent_optimizer_step_clipped(optimizer, x, m, v, g, 1, n, step, lr, decay);
 }
 
 double ent_clip_factor(double norm, double max_norm)
@@ -69,13 +69,7 @@ double ent_clip_factor(double norm, double max_norm)
 double ent_global_norm(const ent_real *g, size_t n)
 {
     double sum = 0;
-    for (size_t begin = 0; begin < n; begin += TILE) {
-        const size_t end = n - begin < TILE ? n : begin + TILE;
-        double tile = 0;
-#pragma omp simd reduction(+ : tile)
-        for (size_t i = begin; i < end; i++)
-            tile += (double)g[i] * (double)g[i];
-        sum += tile;
-    }
+    for (size_t begin = 0; begin < n; begin += TILE)
+        sum += ent_kernels_get()->sum_squares(g + begin, n - begin < TILE ? n - begin : TILE);
     return sqrt(sum);
 }

@@ -23,6 +23,10 @@ typedef struct ent_optimizer {
 void ent_optimizer_step(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v, const ent_real *g,
                         size_t n, int64_t step, double lr, bool decay);
 
+/* The same from gradient clip * g. */
+void ent_optimizer_step_clipped(const ent_optimizer *optimizer, ent_real *x, ent_real *m, ent_real *v,
+                                const ent_real *g, double clip, size_t n, int64_t step, double lr, bool decay);
+
 /* The factor that brings a gradient of norm `norm` down to max_norm: min(1, max_norm / (norm + 1e-6)), as PyTorch's
  * clip_grad_norm_; 1 if max_norm is 0. */
 double ent_clip_factor(double norm, double max_norm);

@@ -8,6 +8,7 @@
 #include "src/base/mem.h"
 #include "src/base/profile.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
 /* Behind the gradient, the sums carry these of a step; so one reduction does it all. */
@@ -104,16 +105,8 @@ typedef struct gradient_sum {
 static void add_gradient(void *context, size_t begin, size_t end)
 {
     gradient_sum *s = context;
-    const ent_real *g = s->trainer->params->grad;
     const double limit = ENT_GRAD_LIMIT / (double)s->trainer->options.batch_size;
-    bool bad = false;
-    for (size_t i = begin; i < end; i++) {
-        if (fabs((double)g[i]) < limit)
-            s->trainer->sums[i] += ent_to_fixed((double)g[i], ENT_GRAD_BIT);
-        else
-            bad = true;
-    }
-    if (bad)
+    if (!ent_kernels_get()->add_fixed(s->trainer->sums + begin, s->trainer->params->grad + begin, limit, end - begin))
         __atomic_store_n(&s->bad, true, __ATOMIC_RELAXED);
 }
 
@@ -217,7 +210,7 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
     return sums[SUM_STOPPED] ? ent_fail(ENT_ESTOPPED, "stopped") : ENT_OK;
 }
 
-/* g = clip * sum / targets, over the trainer's buffer of gradients. */
+/* g = sum / targets, over the trainer's buffer of gradients. */
 typedef struct mean_gradient {
     const int64_t *sums;
     ent_real *grad;
@@ -227,29 +220,20 @@ typedef struct mean_gradient {
 static void mean_tile(void *context, size_t begin, size_t end)
 {
     const mean_gradient *m = context;
-    for (size_t i = begin; i < end; i++)
-        m->grad[i] = (ent_real)(ent_from_fixed(m->sums[i], ENT_GRAD_BIT) * m->inverse);
-}
-
-static void scale_tile(void *context, size_t begin, size_t end)
-{
-    const mean_gradient *m = context;
-    for (size_t i = begin; i < end; i++)
-        m->grad[i] *= (ent_real)m->inverse;
+    ent_kernels_get()->fixed_mean(m->grad + begin, m->sums + begin, m->inverse, end - begin);
 }
 
 static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
     const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
-    if (clip < 1)
-        ent_tiles(p->n_trainable, 4096, scale_tile, &(mean_gradient){NULL, p->grad, clip});
     for (size_t i = 0; i < p->count; i++) {
         const ent_param *param = p->items[i];
         const size_t at = param->offset;
         if (param->trainable)
-            ent_optimizer_step(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at,
-                               ent_tensor_count(&param->tensor), step + 1, result->lr, param->tensor.n_dims > 1);
+            ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
+                                       ent_tensor_count(&param->tensor), step + 1, result->lr,
+                                       param->tensor.n_dims > 1);
     }
 }
 
