@@ -30,7 +30,7 @@ typedef struct ent_sgd_step {
 typedef struct ent_kernels {
     const char *name; /* "plain", "avx2", "avx512" */
 
-    /* Largest x, largest |x|, of n >= 1. Sums of x^2, a b and a b c, in double. */
+    /* Largest x of n >= 1, largest |x|. Sums of x^2, a b and a b c, in double. */
     ent_real (*max)(const ent_real *x, size_t n);
     ent_real (*max_abs)(const ent_real *x, size_t n);
     double (*sum_squares)(const ent_real *x, size_t n);

@@ -3,43 +3,25 @@
 #include "src/kernel/kernels.h"
 #include "src/kernel/lanes.h"
 
+/* A maximum is the same in any order. */
 static ent_real max_row(const ent_real *x, size_t n)
 {
-    ent_real lane[LANES];
-    size_t i = 0;
-    for (size_t l = 0; l < LANES; l++)
-        lane[l] = x[0];
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (size_t l = 0; i + l < n; l++)
-        lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (size_t width = LANES / 2; width; width /= 2)
-        for (size_t l = 0; l < width; l++)
-            lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
-    return lane[0];
-}
-
-static inline ent_real size_of(ent_real x)
-{
-    return x < 0 ? -x : x;
+    ent_real max = x[0];
+#pragma omp simd reduction(max : max)
+    for (size_t i = 0; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
 }
 
 static ent_real max_abs_row(const ent_real *x, size_t n)
 {
-    ent_real lane[LANES];
-    size_t i = 0;
-    for (size_t l = 0; l < LANES; l++)
-        lane[l] = size_of(x[0]);
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] = size_of(x[i + l]) > lane[l] ? size_of(x[i + l]) : lane[l];
-    for (size_t l = 0; i + l < n; l++)
-        lane[l] = size_of(x[i + l]) > lane[l] ? size_of(x[i + l]) : lane[l];
-    for (size_t width = LANES / 2; width; width /= 2)
-        for (size_t l = 0; l < width; l++)
-            lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
-    return lane[0];
+    ent_real max = 0;
+#pragma omp simd reduction(max : max)
+    for (size_t i = 0; i < n; i++) {
+        const ent_real size = x[i] < 0 ? -x[i] : x[i];
+        max = size > max ? size : max;
+    }
+    return max;
 }
 
 static double dot_row(const ent_real *a, const ent_real *b, size_t n)
