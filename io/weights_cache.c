@@ -26,7 +26,7 @@ typedef struct header {
 
 _Static_assert(sizeof(header) == 128, "tensors begin at 128");
 
-enum { ALIGN = 64, PIECE = 1 << 20, TILE = 1 << 14 };
+enum { ALIGN = 64, PIECE = 1 << 18, TILE = 1 << 14 };
 
 struct ent_weights_cache {
     void *data;

@@ -169,6 +169,29 @@ static void nothing_is_made_of_nothing(void **state)
     assert_int_equal(rmdir(m->dir), 0);
 }
 
+/* More numbers than are written at once. */
+static void a_large_one_is_written_in_pieces(void **state)
+{
+    enum { LARGE = 600 * 1000 };
+    model *m = *state;
+    ent_weights_cache *cache;
+    ent_params params = {0};
+    ent_tensor *t;
+    float *values = malloc(LARGE * sizeof *values);
+    for (size_t i = 0; i < LARGE; i++)
+        values[i] = (float)i;
+    OK(ent_params_declare(&t, &params, "large", 2, (size_t[]){600, 1000}, false));
+    t->data = values;
+    t->compute = ENT_COMPUTE_BF16;
+    OK(ent_params_seal(&params));
+    OK(ent_weights_cache_open(&cache, &params, m->dir, true));
+    for (size_t i = 0; i < LARGE; i++)
+        assert_int_equal(((const uint16_t *)t->data)[i], ent_f32_to_bf16(values[i]));
+    ent_weights_cache_close(cache);
+    ent_params_clear(&params);
+    free(values);
+}
+
 /* One byte at `at`, or the end cut off. */
 static void damage(const char *path, long at, long size)
 {
@@ -233,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rank_that_finds_none_makes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_memory_nothing_is_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_made_of_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_large_one_is_written_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_one_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_model_makes_it_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made_is_named, set_up, tear_down),
