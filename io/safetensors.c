@@ -43,6 +43,13 @@ void ent_safetensors_close(ent_safetensors *file)
     free(file);
 }
 
+void ent_safetensors_release(const ent_safetensors *file)
+{
+    for (size_t i = 0; i < file->n_files; i++)
+        if (file->files[i].data)
+            madvise(file->files[i].data, file->files[i].size, MADV_DONTNEED);
+}
+
 /* Shared and read-only: every process that maps the file uses the same pages. */
 static ent_status map(struct mapped *out, const char *path)
 {

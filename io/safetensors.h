@@ -31,6 +31,9 @@ ent_status ent_safetensors_open(ent_safetensors **out, const char *path);
 ent_status ent_safetensors_open_model(ent_safetensors **out, const char *folder);
 void ent_safetensors_close(ent_safetensors *file);
 
+/* Lets go of the pages that were read; they come back where they are read again. For weights that were converted. */
+void ent_safetensors_release(const ent_safetensors *file);
+
 /* Tensors sorted by name; find: NULL if there is none. */
 size_t ent_safetensors_count(const ent_safetensors *file);
 const ent_st_tensor *ent_safetensors_at(const ent_safetensors *file, size_t i);

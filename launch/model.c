@@ -102,5 +102,8 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 
 ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
 {
-    return ent_weights_cache_open(&m->converted, ent_decoder_params(m->decoder), cache_dir, verify);
+    ENT_TRY(ent_weights_cache_open(&m->converted, ent_decoder_params(m->decoder), cache_dir, verify));
+    if (m->converted)
+        ent_safetensors_release(m->weights);
+    return ENT_OK;
 }

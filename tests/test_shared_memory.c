@@ -1,5 +1,6 @@
 /* Base weights are mapped, not copied: ranks of a machine that train the same model share one copy of it. Run under
- * mpirun; the kernel's own accounts (/proc/self/smaps) tell, after two steps, what each rank holds.
+ * mpirun; the kernel's own accounts (/proc/self/smaps) tell, after two steps, what each rank holds. With the argument
+ * "converted" the model is stored as f32 and computed in bf16: the file of converted weights is what they share.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <glob.h>
 
 #include "launch/comm_open.h"
 #include "launch/model.h"
@@ -24,16 +26,18 @@ typedef struct usage {
 } usage;
 
 static uint16_t values[M * C]; /* of every tensor: sharing is a matter of pages, not of numbers */
+static float wide_values[M * C];
+static bool converted;
 static char names[N_TENSORS][80];
 
 static void tensor(ent_st_tensor *tensors, size_t *n, const char *name, size_t rows, size_t columns)
 {
     ent_st_tensor *t = &tensors[*n];
     *t = (ent_st_tensor){.name = names[*n],
-                         .dtype = ENT_DTYPE_BF16,
+                         .dtype = converted ? ENT_DTYPE_F32 : ENT_DTYPE_BF16,
                          .n_dims = columns ? 2 : 1,
                          .shape = {rows, columns},
-                         .data = values};
+                         .data = converted ? (void *)wide_values : values};
     snprintf(names[(*n)++], sizeof names[0], "%s", name);
 }
 
@@ -65,6 +69,7 @@ static ent_status write_model(const char *folder)
     for (size_t i = 0; i < M * C; i++) { /* sign and mantissa at random: 2^-6 <= |x| < 2^-5 */
         const uint32_t u = ent_random_u32(&rng, i);
         values[i] = (uint16_t)((u & 0x8000U) | 0x3c80U | (u & 0x7fU));
+        wide_values[i] = ent_bf16_to_f32(values[i]);
     }
     tensor(tensors, &n, "model.embed_tokens.weight", V, C);
     tensor(tensors, &n, "lm_head.weight", V, C);
@@ -107,8 +112,14 @@ static ent_status train(ent_trainer **trainer, ent_model *model, ent_comm *comm,
         .batch_size = UNITS,
         .seq_len = T,
     };
-    const ent_model_options open = {.path = folder, .lora = &lora, .train = true, .max_positions = T};
+    const ent_model_options open = {.path = folder,
+                                    .lora = &lora,
+                                    .train = true,
+                                    .compute = converted ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32,
+                                    .max_positions = T};
     ENT_TRY(ent_comm_agree(comm, ent_model_open(model, &open)));
+    ENT_TRY(ent_comm_agree(comm, comm->rank == 0 ? ent_model_convert(model, folder, true) : ENT_OK));
+    ENT_TRY(ent_comm_agree(comm, comm->rank != 0 ? ent_model_convert(model, folder, false) : ENT_OK));
     ENT_TRY(ent_comm_agree(comm, ent_trainer_new(trainer, model->decoder, comm, &options)));
     for (int step = 0; step < STEPS; step++) {
         ent_step_result result;
@@ -160,14 +171,17 @@ static int expect(bool good, const char *what, int64_t found, int64_t bound)
     return !good;
 }
 
-/* Pages that no other process has: what this rank takes from the machine. Pages of the mapped file that no other rank
- * happens to have count as private too, but they are the machine's cache. */
+/* Pages that no other process has: what this rank takes from the machine. Pages of mapped files of the model that no
+ * other rank happens to have count as private too, but they are the machine's cache. */
 static ent_status read_own(int64_t *own, usage *weights, const char *file)
 {
-    usage all;
+    usage all, model;
+    char folder[300];
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
     ENT_TRY(read_usage(weights, "smaps", file));
+    ENT_TRY(read_usage(&model, "smaps", folder));
     ENT_TRY(read_usage(&all, "smaps_rollup", NULL));
-    *own = all.private_clean + all.private_dirty - weights->private_clean - weights->private_dirty;
+    *own = all.private_clean + all.private_dirty - model.private_clean - model.private_dirty;
     return ENT_OK;
 }
 
@@ -206,6 +220,18 @@ static ent_status judge(int *wrong, ent_comm *comm, const char *path, int64_t be
     return ENT_OK;
 }
 
+static bool find_converted(char *path, size_t size, const char *folder)
+{
+    char pattern[300];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/weights-*.bf16", folder);
+    const bool one = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc == 1;
+    if (one)
+        snprintf(path, size, "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return one;
+}
+
 static void remove_model(const char *folder)
 {
     char path[300];
@@ -213,19 +239,22 @@ static void remove_model(const char *folder)
     unlink(path);
     snprintf(path, sizeof path, "%s/config.json", folder);
     unlink(path);
+    if (find_converted(path, sizeof path, folder))
+        unlink(path);
     rmdir(folder);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     ent_comm *comm = NULL;
     ent_model model = {0};
     ent_trainer *trainer = NULL;
     char folder[] = "./shared_memory_XXXXXX"; /* where the build is: a disk, as a rule */
-    char path[60];
+    char path[300];
     int64_t before;
     int wrong = 0;
     ent_status st;
+    converted = argc > 1 && strcmp(argv[1], "converted") == 0;
     if (ent_comm_open(&comm, "auto", 60) != ENT_OK) {
         fprintf(stderr, "open: %s\n", ent_message());
         return 1;
@@ -237,6 +266,8 @@ int main(void)
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     ENT_GO(read_own(&before, &(usage){0}, path + 1));
     ENT_GO(train(&trainer, &model, comm, folder));
+    if (converted && !find_converted(path, sizeof path, folder))
+        ENT_GO(ent_fail(ENT_EINVAL, "%s: no converted weights", folder));
     ENT_GO(judge(&wrong, comm, path, before));
 done:
     if (made)
