@@ -166,18 +166,31 @@ double ent_cos(double x)
     return turned(x, 1);
 }
 
-/* 2 / sqrt(pi) exp(-x^2) x (1 + 2 x^2 / 3 + (2 x^2)^2 / (3 5) + ...): no term is negative (Abramowitz, Stegun 7.1.6).
- */
+/* Below 1/2 Taylor's series; then 1 - exp(-x^2) p(3 / (3 + |x|)), p fitted to exp(x^2) erfc(x) up to 6 within 1e-18
+ * (mpmath: chebyfit, 18 coefficients). */
 double ent_erf(double x)
 {
-    double square, low, term = x, sum = x;
-    if (isnan(x) || fabs(x) > 6)
+    static const double taylor[] = {1.0 / 11975040000, -1.0 / 918086400, 1.0 / 76204800, -1.0 / 6894720,
+                                    1.0 / 685440,      -1.0 / 75600,     1.0 / 9360,     -1.0 / 1320,
+                                    1.0 / 216,         -1.0 / 42,        1.0 / 10,       -1.0 / 3};
+    static const double p[] = {
+        0.0075833430429321398, -0.084124154213290392, 0.42511178000945715,    -1.2883810294599634, 2.6026953764366882,
+        -3.715069227526274,    3.9347037840143511,    -3.2388995734946295,    2.0833475852700185,  -1.0351849283651899,
+        0.48786745868901704,   -0.046237459557550521, 0.16198376862131803,    0.14998984336897173, 0.1785772339969309,
+        0.18796721094714447,   0.18806916229423579,   -1.7407380476159586e-07};
+    const double square = x * x;
+    if (!(fabs(x) < 6))
         return isnan(x) ? x : x > 0 ? 1 : -1;
-    product(&square, &low, x, x);
-    for (int k = 1; fabs(term) > fabs(sum) * 0x1p-56; k++) {
-        term *= 2 * square / (2 * k + 1);
-        sum += term;
+    if (fabs(x) < 0.5) {
+        double q = taylor[0];
+        for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++)
+            q = q * square + taylor[i];
+        return two_over_root_pi * (x + x * (square * q));
     }
-    const double y = two_over_root_pi * exp_of_pair(-square, -low) * sum;
-    return y > 1 ? 1 : y < -1 ? -1 : y;
+    const double t = 3 / (3 + fabs(x));
+    double q = p[0];
+    for (size_t i = 1; i < sizeof p / sizeof *p; i++)
+        q = q * t + p[i];
+    const double y = 1 - ent_exp(-square) * q;
+    return x > 0 ? y : -y;
 }

@@ -17,6 +17,6 @@ double ent_pow(double x, double y);
 double ent_sin(double x);
 double ent_cos(double x);
 
-double ent_erf(double x); /* 10 ulp for |x| < 1, 64 ulp beyond */
+double ent_erf(double x); /* 5 ulp */
 
 #endif
