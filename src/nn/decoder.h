@@ -40,8 +40,8 @@ void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
 void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);
 
-/* With `on`, a training loss keeps the input of each layer alone; backward computes the layer again. The same bits, a
- * third more time, and memory for one layer. Off at first. */
+/* With `on`, a loss keeps the input of each layer alone, and backward computes the layer again, all but down_proj: the
+ * same bits, about a quarter more products, and memory for one layer. Off at first. */
 void ent_decoder_recompute(ent_decoder *decoder, bool on);
 
 /* *logits = (n, V); *loss = the sum of the cross-entropies of tokens with targets[t] >= 0. `dropout` gives the draws of
