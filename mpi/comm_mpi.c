@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "mpi/process.h"
 #include "mpi/roll_call.h"
 #include "src/comm/module.h"
 
@@ -27,16 +28,24 @@ enum { FAULT = 1024, HOST = 80 }; /* bytes of the longest message; of a host's n
 #define GRACE 2.0
 #define TURN 5.0
 #define NEXT 1.5
+/* Seconds from one look at the other processes of this machine to the next, in a long wait. */
+#define LOOK 0.5
+
+typedef struct seat { /* of a rank; told to all */
+    char host[HOST];
+    process process;
+} seat;
 
 typedef struct mpi_comm {
     ent_comm base; /* first: an ent_comm * is an mpi_comm * */
     ent_comm_host host;
     MPI_Comm comm;
     roll_call *roll;
-    int64_t n_waits;     /* waits begun: the number of the one that we are in */
-    int64_t asked;       /* the number of the wait in which we asked last */
-    char (*hosts)[HOST]; /* [world_size], "" where unknown */
-    bool finalize;       /* we started MPI, we end it */
+    int64_t n_waits; /* waits begun: the number of the one that we are in */
+    int64_t asked;   /* the number of the wait in which we asked last */
+    seat *seats;     /* [world_size]; a host is "" where unknown */
+    double looked;   /* waited until the last look at the others' processes */
+    bool finalize;   /* we started MPI, we end it */
     bool broken;
     char fault[FAULT]; /* of the collective that failed; those after it fail alike */
 } mpi_comm;
@@ -81,12 +90,34 @@ static double turn(int rank)
     return s;
 }
 
+/* A rank of this machine that was killed is told at once, whether the launcher notices it or not. */
+static ent_status look_for_the_dead(mpi_comm *c, double waited, operation op)
+{
+    const seat *mine = &c->seats[c->base.rank];
+    if (waited < c->looked + LOOK)
+        return ENT_OK;
+    c->looked = waited;
+    for (int r = 0; r < c->base.world_size; r++) {
+        const seat *other = &c->seats[r];
+        if (strcmp(other->host, mine->host) != 0 || !process_is_gone(&other->process, &mine->process))
+            continue;
+        snprintf(c->fault, sizeof c->fault,
+                 "rank %d on %s has ended (process %lld), while rank %d waited in the %s; the last step done is %lld",
+                 r, other->host, (long long)other->process.pid, c->base.rank, operation_name(op),
+                 (long long)c->base.step);
+        c->broken = lost = true;
+        return broken(c);
+    }
+    return ENT_OK;
+}
+
 /* What a rank does in a long wait, at each poll: answers, and asks when its time is over. */
 static ent_status long_wait(mpi_comm *c, double waited, operation op)
 {
     const place here = {c->n_waits, op, c->base.step};
     const double asks = (double)c->host.timeout_s + turn(c->base.rank);
     roll_call_listen(c->roll, &here);
+    ENT_TRY(look_for_the_dead(c, waited, op));
     if (c->host.timeout_s == 0 || waited < asks)
         return ENT_OK;
     if (c->asked != here.number) {
@@ -109,6 +140,7 @@ static ent_status wait_for(mpi_comm *c, MPI_Request *request, size_t bytes, oper
     double waited = 0, last = seconds();
     struct timespec nap = {.tv_nsec = 50000};
     c->n_waits++;
+    c->looked = 0;
     for (;;) {
         int arrived = 0;
         ENT_TRY(check(c, MPI_Test(request, &arrived, MPI_STATUS_IGNORE), op));
@@ -192,7 +224,7 @@ static ent_status mpi_bcast(ent_comm *comm, void *x, size_t n, int root)
 static const char *mpi_host(ent_comm *comm, int rank)
 {
     const mpi_comm *c = (const mpi_comm *)comm;
-    return c->hosts && rank >= 0 && rank < comm->world_size ? c->hosts[rank] : "";
+    return c->seats && rank >= 0 && rank < comm->world_size ? c->seats[rank].host : "";
 }
 
 static void mpi_abort(ent_comm *comm, int exit_code)
@@ -207,7 +239,7 @@ static void release(mpi_comm *c)
 {
     if (!c->broken) {
         roll_call_free(c->roll);
-        free(c->hosts);
+        free(c->seats);
     }
     free(c);
 }
@@ -226,18 +258,21 @@ static void mpi_free(ent_comm *comm)
 }
 
 /* Every rank's host on every rank. A rank that is missing here already has none yet. */
-static ent_status learn_hosts(mpi_comm *c)
+static ent_status learn_seats(mpi_comm *c)
 {
     char name[MPI_MAX_PROCESSOR_NAME];
     int n;
-    c->hosts = calloc((size_t)c->base.world_size, sizeof *c->hosts);
-    if (!c->hosts)
+    c->seats = calloc((size_t)c->base.world_size, sizeof *c->seats);
+    if (!c->seats)
         return c->host.fail(ENT_ENOMEM, "no memory for the names of %d hosts", c->base.world_size);
     ENT_TRY(check(c, MPI_Get_processor_name(name, &n), OP_START));
-    snprintf(c->hosts[c->base.rank], HOST, "%.*s", HOST - 1, name);
+    seat *mine = &c->seats[c->base.rank];
+    snprintf(mine->host, HOST, "%.*s", HOST - 1, name);
+    process_self(&mine->process);
     MPI_Request request;
-    ENT_TRY(check(c, MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, c->hosts, HOST, MPI_CHAR, c->comm, &request),
-                  OP_START));
+    ENT_TRY(check(
+        c, MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, c->seats, sizeof *c->seats, MPI_BYTE, c->comm, &request),
+        OP_START));
     return wait_for(c, &request, 0, OP_START);
 }
 
@@ -265,7 +300,7 @@ static ent_status start(mpi_comm *c)
     ENT_TRY(check(c, roll_call_open(&c->roll, c->comm), OP_START));
     if (!c->roll)
         return c->host.fail(ENT_ENOMEM, "no memory to ask %d ranks where they are", c->base.world_size);
-    return learn_hosts(c);
+    return learn_seats(c);
 }
 
 __attribute__((visibility("default"))) ent_comm_module_open ent_comm_mpi_open;

@@ -232,7 +232,7 @@ static void damage_everywhere(const char *folder, const char *name, bool must)
         assert_int_equal(pwrite(fd, &bytes[i], 1, (off_t)i), 1);
     }
     newest_is(folder, 20, NULL);
-    for (size_t cut = 1; cut <= n; cut += (must ? 7 : 1) * EVERY) {
+    for (size_t cut = 1; cut <= n; cut += (must ? 7U : 1U) * EVERY) {
         assert_int_equal(ftruncate(fd, (off_t)(n - cut)), 0);
         refused_or_harmless(folder, name, n - cut, must || cut > 1); /* the last line's end may be missing */
     }

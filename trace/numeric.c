@@ -11,7 +11,11 @@
 #include "src/base/mem.h"
 
 static const char format[] = "entrenar-numeric-v1";
-static const double loss_tolerance = 1e-4, norm_tolerance = 1e-3;
+/* Between kernels, relative. What is rounded to bf16 has steps of 2^-8, which another order of sums takes or not. */
+typedef struct tolerance {
+    double loss, norm;
+} tolerance;
+static const tolerance of_fp32 = {1e-4, 1e-3}, of_bf16 = {2e-3, 2e-2};
 enum { SHOWN = 10, PLACE = 512 };
 
 typedef struct step {
@@ -102,24 +106,24 @@ done:
 }
 
 /* Equal bits, or, with a tolerance, near. */
-static bool same(double a, double b, double tolerance)
+static bool same(double a, double b, double relative)
 {
-    return memcmp(&a, &b, sizeof a) == 0 || (tolerance > 0 && fabs(a - b) <= tolerance * fabs(a));
+    return memcmp(&a, &b, sizeof a) == 0 || (relative > 0 && fabs(a - b) <= relative * fabs(a));
 }
 
-/* Appends what differs between two steps of one number; false: nothing does. */
-static bool step_differs(ent_text *report, const step *a, const step *b, bool exact, bool show)
+/* Appends what differs between two steps of one number; false: nothing does. t NULL: every bit counts. */
+static bool step_differs(ent_text *report, const step *a, const step *b, const tolerance *t, bool show)
 {
     const struct {
         const char *name;
-        double a, b, tolerance;
-    } numbers[] = {{"loss", a->loss, b->loss, loss_tolerance},
-                   {"grad_norm", a->grad_norm, b->grad_norm, norm_tolerance},
+        double a, b, relative;
+    } numbers[] = {{"loss", a->loss, b->loss, t ? t->loss : 0},
+                   {"grad_norm", a->grad_norm, b->grad_norm, t ? t->norm : 0},
                    {"lr", a->lr, b->lr, 0}};
-    bool differs = exact && strcmp(a->params, b->params) != 0;
+    bool differs = t == NULL && strcmp(a->params, b->params) != 0;
     const bool hashes = differs;
     for (int i = 0; i < 3; i++) {
-        if (same(numbers[i].a, numbers[i].b, exact ? 0 : numbers[i].tolerance))
+        if (same(numbers[i].a, numbers[i].b, numbers[i].relative))
             continue;
         differs = true;
         if (show)
@@ -135,10 +139,11 @@ static bool step_differs(ent_text *report, const step *a, const step *b, bool ex
 static bool compare(ent_text *report, const trace *a, const trace *b)
 {
     const bool exact = strcmp(a->kernel, b->kernel) == 0;
+    const tolerance *t = strncmp(a->kernel, "bf16", 4) == 0 ? &of_bf16 : &of_fp32;
     const size_t common = a->count < b->count ? a->count : b->count;
     size_t different = 0;
     for (size_t i = 0; i < common; i++)
-        different += step_differs(report, &a->steps[i], &b->steps[i], exact, different < SHOWN);
+        different += step_differs(report, &a->steps[i], &b->steps[i], exact ? NULL : t, different < SHOWN);
     if (different > SHOWN)
         ent_text_printf(report, "... %zu more steps differ\n", different - SHOWN);
     bool equal = different == 0;
@@ -158,8 +163,8 @@ static bool compare(ent_text *report, const trace *a, const trace *b)
     if (exact)
         ent_text_printf(report, "bit for bit (%s)\n", a->kernel);
     else
-        ent_text_printf(report, "within %g of the loss and %g of the gradient norm (kernels differ: %s, %s)\n",
-                        loss_tolerance, norm_tolerance, a->kernel, b->kernel);
+        ent_text_printf(report, "within %g of the loss and %g of the gradient norm (kernels differ: %s, %s)\n", t->loss,
+                        t->norm, a->kernel, b->kernel);
     return equal;
 }
 

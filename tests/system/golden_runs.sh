@@ -4,15 +4,15 @@
 golden=$SOURCE/golden_traces; cd "$WORK" || exit 1
 export OPENBLAS_CORETYPE=Haswell # as golden_traces/capture
 grep -v '^#' "$golden/runs/list" >list
-while read -r name config optimizer lr; do
+while read -r name config optimizer lr precision; do
   for n in 0 2 3; do
     check "$name, $n ranks" ranks $n "$BIN/entrenar-train" "$golden/runs/$config" --quiet --trace $name-$n.jsonl \
-      --set optimizer.name=$optimizer --set optimizer.lr=$lr --set training.output_dir="$WORK/$name-$n" </dev/null
+      --set optimizer.name=$optimizer --set optimizer.lr=$lr --set compute.precision=$precision --set training.output_dir="$WORK/$name-$n" </dev/null
     check "$name, $n ranks: numbers" "$BIN/entrenar" trace compare "$golden/numeric/$name.jsonl" $name-$n.jsonl
     check "$name, $n ranks: bits" cmp $name-0.jsonl $name-$n.jsonl
   done
 done <list
-[ "$(wc -l <list)" = 6 ] && ok "all optimizers" || bad "expected 6 golden runs"
+[ "$(wc -l <list)" = 9 ] && ok "all optimizers and precisions" || bad "expected 9 golden runs"
 
 # A run that goes on writes the rest of the trace; one that can't write it doesn't begin.
 config=$golden/runs/lora.yaml; set=(--quiet --set optimizer.lr=3e-3)
