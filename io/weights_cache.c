@@ -14,6 +14,7 @@
 #include "io/digest.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 
 static const char MAGIC[8] = "ENTBF161";
 
@@ -89,8 +90,7 @@ static void convert_some(void *context, size_t begin, size_t end)
         ent_real values[AT_ONCE];
         uint16_t rounded[AT_ONCE];
         ent_convert(values, (const char *)w->from->data + (w->first + i) * size, w->from->dtype, n);
-        for (size_t j = 0; j < n; j++)
-            rounded[j] = ent_f32_to_bf16((float)values[j]);
+        ent_kernels_get()->to_bf16(rounded, values, n);
         if (!w->compare)
             memcpy(w->to + i, rounded, n * sizeof *rounded);
         else if (memcmp(w->to + i, rounded, n * sizeof *rounded) != 0)

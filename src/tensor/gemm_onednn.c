@@ -8,6 +8,7 @@
 
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 #include "src/tensor/gemm_onednn_library.h"
 
 /* A tile of C is HIGH x WIDE, or LOW x WIDE in the rows that are left, and narrower at the right edge. Rows are filled
@@ -19,11 +20,17 @@ enum { HIGH = 256, LOW = 128, WIDE = 256 };
 #ifdef ENT_ONEDNN_F32
 typedef float stored;
 static const dnnl_data_type_t STORED = dnnl_f32;
-#define ROUNDED(x) (x)
+static void round_row(stored *to, const float *from, size_t n)
+{
+    memcpy(to, from, n * sizeof *to);
+}
 #else
 typedef uint16_t stored;
 static const dnnl_data_type_t STORED = dnnl_bf16;
-#define ROUNDED(x) ent_f32_to_bf16(x)
+static void round_row(stored *to, const float *from, size_t n)
+{
+    ent_kernels_get()->to_bf16(to, from, n);
+}
 #endif
 
 static const ent_onednn_api *api; /* where there is a name */
@@ -311,8 +318,7 @@ static void round_rows(void *context, size_t begin, size_t end)
     for (size_t i = begin; i < end; i++) {
         stored *to = p->rounded + i * p->k;
         if (i < p->m)
-            for (size_t j = 0; j < p->k; j++)
-                to[j] = ROUNDED(p->a[i * p->k + j]);
+            round_row(to, p->a + i * p->k, p->k);
         else
             memset(to, 0, p->k * sizeof *to);
     }

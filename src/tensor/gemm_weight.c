@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "src/base/tiles.h"
+#include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 #include "src/tensor/gemm_onednn.h"
 
@@ -13,9 +14,15 @@ typedef struct rounding {
 
 static void round_some(void *context, size_t begin, size_t end)
 {
+    enum { AT_ONCE = 1024 };
     const rounding *r = context;
-    for (size_t i = begin; i < end; i++)
-        r->to[i] = (ent_real)ent_bf16_to_f32(ent_f32_to_bf16((float)r->from[i]));
+    const ent_kernels *kernels = ent_kernels_get();
+    for (size_t i = begin; i < end; i += AT_ONCE) {
+        const size_t n = end - i < AT_ONCE ? end - i : AT_ONCE;
+        uint16_t rounded[AT_ONCE];
+        kernels->to_bf16(rounded, r->from + i, n);
+        kernels->from_bf16(r->to + i, rounded, n);
+    }
 }
 
 ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
