@@ -23,6 +23,11 @@ void ent_bench_close(ent_bench *b)
     *b = (ent_bench){0};
 }
 
+static ent_compute compute_of(const ent_config *c)
+{
+    return c->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
+}
+
 static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
 {
     const ent_config *c = b->options->config;
@@ -34,6 +39,7 @@ static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
     b->model.lora = *lora;
     const ent_dtype dtype = c->compute.precision == ENT_PRECISION_FP32 ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
     ENT_TRY(ent_bench_weights_make(&b->weights, ent_decoder_params(b->model.decoder), dtype, b->comm));
+    ent_decoder_set_compute(b->model.decoder, compute_of(c));
     ent_decoder_init_adapters(b->model.decoder, SEED);
     return ENT_OK;
 }
@@ -47,9 +53,13 @@ static ent_status open_model(ent_bench *b)
     const ent_model_options options = {.path = b->options->model,
                                        .lora = &lora,
                                        .train = true,
+                                       .compute = compute_of(c),
                                        .seed = SEED,
                                        .max_positions = (size_t)c->data.seq_len};
-    return ent_comm_agree(b->comm, ent_model_open(&b->model, &options));
+    ent_status st = ent_model_open(&b->model, &options);
+    if (st == ENT_OK)
+        st = ent_model_convert(&b->model, NULL, true);
+    return ent_comm_agree(b->comm, st);
 }
 
 /* Random tokens; every one but the last of a unit has the next as its target. */
@@ -90,14 +100,17 @@ static ent_status open_trainer(ent_bench *b)
 /* All ranks measure at once, as they work at once. */
 static ent_status measure_roof(ent_bench *b)
 {
-    double mine = 0;
+    double mine[ENT_N_FLOPS] = {0};
+    int64_t rates[ENT_N_FLOPS];
     ENT_TRY(b->comm->barrier(b->comm));
     const ent_status st =
-        ent_roof_measure(&mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.2);
-    int64_t rate = (int64_t)mine;
+        ent_roof_measure(mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.2);
     ENT_TRY(ent_comm_agree(b->comm, st));
-    ENT_TRY(b->comm->sum_i64(b->comm, &rate, 1));
-    b->roof[ENT_FLOPS_FP32] = (double)rate;
+    for (int i = 0; i < ENT_N_FLOPS; i++)
+        rates[i] = (int64_t)mine[i];
+    ENT_TRY(b->comm->sum_i64(b->comm, rates, ENT_N_FLOPS));
+    for (int i = 0; i < ENT_N_FLOPS; i++)
+        b->roof[i] = (double)rates[i];
     return ENT_OK;
 }
 
@@ -149,6 +162,7 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     *b = (ent_bench){.options = options, .comm = comm};
     ENT_TRY(ent_place(&b->place, comm, options->config->compute.threads));
     ent_set_threads(b->place.threads);
+    b->kernel = ent_gemm_kernel_for(compute_of(options->config));
     ENT_TRY(ent_comm_agree(comm, ent_roof_warm()));
     const double program = ent_resident();
     ENT_TRY(open_model(b));

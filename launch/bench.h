@@ -15,6 +15,7 @@ typedef struct ent_bench {
     const ent_bench_options *options;
     ent_comm *comm;
     ent_placement place;
+    const char *kernel; /* what computes the products */
     ent_model model;
     ent_bench_weights weights;
     ent_trainer *trainer;

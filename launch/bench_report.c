@@ -4,7 +4,6 @@
 
 #include "launch/bench.h"
 #include "launch/report.h"
-#include "src/tensor/gemm.h"
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -88,7 +87,7 @@ static void add_setting(ent_json *to, const ent_bench *b)
     ent_json_add_string(to, "recompute", recomputes[c->compute.recompute]);
     ent_json_add_int(to, "world_size", b->comm->world_size);
     ent_json_add_int(to, "threads", b->place.threads);
-    ent_json_add_string(to, "kernel", ent_gemm_kernel());
+    ent_json_add_string(to, "kernel", b->kernel);
 }
 
 void ent_bench_add(ent_json *to, const ent_bench *b, double peak)
@@ -144,7 +143,7 @@ void ent_bench_print(const ent_bench *b, double peak)
            b->options->shape ? b->options->shape : b->options->model, (long long)c->lora.rank,
            ent_count_format(&text, (double)p->n_trainable), precisions[c->compute.precision]);
     printf("machine %d rank%s, %d thread%s each, %s\n", b->comm->world_size, b->comm->world_size > 1 ? "s" : "",
-           b->place.threads, b->place.threads > 1 ? "s" : "", ent_gemm_kernel());
+           b->place.threads, b->place.threads > 1 ? "s" : "", b->kernel);
     printf("step    %lld units of %lld tokens, %s operations a token\n", (long long)c->training.batch_size,
            (long long)c->data.seq_len, ent_count_format(&text, operations(b) / tokens(b)));
     printf("speed   %.1f tokens/s, median of %lld steps from %.1f to %.1f (%.1f %%)\n", ent_bench_rate(b, -1),

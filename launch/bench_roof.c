@@ -15,16 +15,19 @@ typedef struct operands {
     size_t rows, in, out;
     size_t bytes;
     ent_real *x, *y; /* (rows, in), (rows, out) */
+    void *scratch;
 } operands;
 
-static ent_status take(operands *o, size_t rows, size_t in, size_t out)
+static ent_status take(operands *o, size_t rows, size_t in, size_t out, size_t scratch)
 {
-    *o = (operands){.rows = rows, .in = in, .out = out, .bytes = rows * (in + out) * sizeof(ent_real)};
+    const size_t numbers = (rows * (in + out) + 15) / 16 * 16;
+    *o = (operands){.rows = rows, .in = in, .out = out, .bytes = numbers * sizeof(ent_real) + scratch};
     void *memory = mmap(NULL, o->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes for measuring products", o->bytes);
     o->x = memory;
     o->y = o->x + rows * in;
+    o->scratch = o->x + numbers;
     for (size_t i = 0; i < rows * (in + out); i++)
         o->x[i] = (ent_real)((double)(i * 2654435761u % 1024) / 512 - 1);
     return ENT_OK;
@@ -54,11 +57,10 @@ static double run_once(const operands *o, const ent_tensor *w, product_kind kind
         ent_tiles((size_t)ent_threads(), 1, square, (void *)o);
         return 2.0 * SQUARE * SQUARE * SQUARE * ent_threads();
     }
-    const ent_matrix b = {w->data, w->dtype, o->in, kind == FORWARD};
     if (kind == FORWARD)
-        ent_gemm(o->y, o->out, o->rows, o->out, o->in, 1, ent_matrix_of(o->x, o->in, false), b, 0);
+        ent_gemm_weight(o->y, o->rows, o->x, w, true, 0, o->scratch);
     else
-        ent_gemm(o->x, o->in, o->rows, o->in, o->out, 1, ent_matrix_of(o->y, o->out, false), b, 0);
+        ent_gemm_weight(o->x, o->rows, o->y, w, false, 0, o->scratch);
     return 2.0 * (double)o->rows * (double)o->in * (double)o->out;
 }
 
@@ -86,8 +88,10 @@ static double median_rate(const operands *o, const ent_tensor *w, product_kind k
 static ent_status try_weight(double *best, const ent_tensor *w, size_t rows, double seconds)
 {
     operands o;
-    const size_t out = w->shape[0], in = w->shape[1];
-    ENT_TRY(take(&o, out > 16384 && rows > 128 ? 128 : rows, in, out));
+    size_t scratch;
+    const size_t out = w->shape[0], in = w->shape[1], few = out > 16384 && rows > 128 ? 128 : rows;
+    ENT_TRY(ent_gemm_weight_plan(&scratch, w, few));
+    ENT_TRY(take(&o, few, in, out, scratch));
     for (product_kind kind = FORWARD; kind <= BACKWARD; kind++) {
         const double rate = median_rate(&o, w, kind, seconds);
         *best = rate > *best ? rate : *best;
@@ -99,7 +103,7 @@ static ent_status try_weight(double *best, const ent_tensor *w, size_t rows, dou
 static ent_status try_squares(double *best, double seconds)
 {
     operands o;
-    ENT_TRY(take(&o, SQUARE, 2 * SQUARE, (size_t)ent_threads() * SQUARE));
+    ENT_TRY(take(&o, SQUARE, 2 * SQUARE, (size_t)ent_threads() * SQUARE, 0));
     const double rate = median_rate(&o, NULL, SQUARES, seconds);
     *best = rate > *best ? rate : *best;
     give_back(&o);
@@ -110,19 +114,27 @@ static bool is_new_shape(const ent_params *params, size_t i)
 {
     const ent_tensor *t = &params->items[i]->tensor;
     for (size_t j = 0; j < i; j++)
-        if (!params->items[j]->trainable && ent_tensor_same_shape(t, &params->items[j]->tensor))
+        if (!params->items[j]->trainable && ent_tensor_same_shape(t, &params->items[j]->tensor) &&
+            t->compute == params->items[j]->tensor.compute)
             return false;
     return t->n_dims == 2 && !params->items[i]->trainable;
 }
 
-ent_status ent_roof_measure(double *out, const ent_params *params, size_t rows, double seconds)
+static ent_flop_kind kind_of(const ent_tensor *w)
 {
-    *out = 0;
+    return w->compute == ENT_COMPUTE_BF16 ? ENT_FLOPS_BF16 : ENT_FLOPS_FP32;
+}
+
+ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_params *params, size_t rows, double seconds)
+{
+    for (int i = 0; i < ENT_N_FLOPS; i++)
+        out[i] = 0;
     for (int pass = 0; pass < PASSES; pass++) {
         for (size_t i = 0; i < params->count; i++)
             if (is_new_shape(params, i))
-                ENT_TRY(try_weight(out, &params->items[i]->tensor, rows, seconds / PASSES));
-        ENT_TRY(try_squares(out, seconds / PASSES));
+                ENT_TRY(try_weight(&out[kind_of(&params->items[i]->tensor)], &params->items[i]->tensor, rows,
+                                   seconds / PASSES));
+        ENT_TRY(try_squares(&out[ENT_FLOPS_FP32], seconds / PASSES));
     }
     return ENT_OK;
 }
@@ -139,7 +151,7 @@ ent_status ent_roof_warm(void)
 {
     operands o;
     ENT_TRY(ent_gemm_prepare(ent_threads()));
-    ENT_TRY(take(&o, 512, 4096, (size_t)ent_threads() * 256));
+    ENT_TRY(take(&o, 512, 4096, (size_t)ent_threads() * 256, 0));
     ent_tiles((size_t)ent_threads(), 1, warm_thread, &o);
     const ent_matrix b = {o.x, ENT_DTYPE_BF16, 4096, true};
     ent_gemm(o.y, 256 * (size_t)ent_threads(), 512, 256 * (size_t)ent_threads(), 512, 1,

@@ -6,10 +6,10 @@
 #include "src/base/profile.h"
 #include "src/nn/params.h"
 
-/* *out = operations a second: the best, over products of several shapes (those of the model's own frozen weights
- * forward and backward, with `rows` tokens, and a square one for each thread), of the median of repeated products, each
- * repeated for about `seconds`. ENT_ENOMEM. */
-ent_status ent_roof_measure(double *out, const ent_params *params, size_t rows, double seconds);
+/* out[kind] = operations a second of products of that kind: the best, over several shapes (the model's own frozen
+ * weights forward and backward, with `rows` tokens; in fp32 a square one for each thread too), of the median of
+ * repeated products, each repeated for about `seconds`. 0 for a kind that the weights don't ask for. ENT_ENOMEM. */
+ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_params *params, size_t rows, double seconds);
 
 /* Runs products of every kind once on all threads, so that what the backend takes for itself is taken. */
 ent_status ent_roof_warm(void);

@@ -66,6 +66,7 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
 {
     const ent_run_options dry = {.dry_run = true, .quiet = true};
     const size_t seq_len = (size_t)config->data.seq_len;
+    double roofs[ENT_N_FLOPS];
     *p = (ent_run_plan){.options = *options};
     ENT_TRY(ent_place(&p->run.place, comm, config->compute.threads));
     ent_set_threads(p->run.place.threads);
@@ -79,8 +80,10 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     p->memory.file_cache = (double)(128 + 8 * (n->units + 1) + 12 * n->tokens);
     const size_t longest = longest_unit(&p->unit_tokens, p->run.train);
     p->unit_flops = ent_plan_unit(&m->config, m->lora.r ? &m->lora : NULL, p->unit_tokens, p->unit_tokens - 1);
-    ENT_TRY(ent_roof_measure(&p->roof, ent_decoder_params(m->decoder), seq_len, 0.15));
-    p->unit_at_roof = (p->unit_flops.frozen + p->unit_flops.other) / p->roof;
+    ENT_TRY(ent_roof_measure(roofs, ent_decoder_params(m->decoder), seq_len, 0.15));
+    p->fp32_roof = roofs[ENT_FLOPS_FP32];
+    p->roof = roofs[config->compute.precision]; /* kinds of operations stand in the order of precisions */
+    p->unit_at_roof = p->unit_flops.frozen / p->roof + p->unit_flops.other / p->fp32_roof;
     p->parts = (ent_step_parts){.unit = p->unit_at_roof, .bytes = p->memory.gradient_sums};
     return p->unit_at_roof < LONGEST_UNIT ? measure_parts(p, longest) : ENT_OK;
 }

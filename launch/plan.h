@@ -21,7 +21,7 @@ typedef struct ent_run_plan {
     ent_memory_plan memory;
     size_t unit_tokens;        /* of the longest unit of the data */
     ent_unit_flops unit_flops; /* of that unit, as one document whose tokens but the last have targets */
-    double roof;               /* operations a second */
+    double roof, fp32_roof;    /* operations a second: of products with frozen weights, and of all others */
     double unit_at_roof;       /* seconds that a unit's products take at it */
     ent_step_parts parts;
     bool measured; /* parts were, on a unit of the data; else they are unit_at_roof and nothing for the rest */

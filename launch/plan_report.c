@@ -4,7 +4,6 @@
 
 #include "launch/plan.h"
 #include "launch/report.h"
-#include "src/tensor/gemm.h"
 
 /* Between ranks of one machine, through its memory. */
 static const ent_network within = {.latency = 1e-6, .bandwidth = 1e10};
@@ -73,7 +72,7 @@ void ent_plan_print(const ent_run_plan *p)
            per_machine(p));
     ent_plan_memory_print(&p->memory);
     printf("machine %d thread%s, %s: %.1f GFLOP/s measured\n", p->run.place.threads,
-           p->run.place.threads > 1 ? "s" : "", ent_gemm_kernel(), p->roof * 1e-9);
+           p->run.place.threads > 1 ? "s" : "", p->run.kernel, p->roof * 1e-9);
     printf("unit    %zu tokens, the longest: %s operations, %.3f s at the measured rate", p->unit_tokens,
            ent_count_format(&t[0], p->unit_flops.frozen + p->unit_flops.other), p->unit_at_roof);
     if (p->measured)
@@ -108,8 +107,9 @@ ent_status ent_plan_print_json(const ent_run_plan *p)
     ent_json_add_int(root, "ranks_per_machine", (int64_t)per_machine(p));
     ent_json_add_int(root, "machine_bytes", (int64_t)machine_bytes(p));
     ent_json_add_int(root, "threads", p->run.place.threads);
-    ent_json_add_string(root, "kernel", ent_gemm_kernel());
+    ent_json_add_string(root, "kernel", p->run.kernel);
     ent_json_add_double(root, "roof_gflops", p->roof * 1e-9);
+    ent_json_add_double(root, "fp32_roof_gflops", p->fp32_roof * 1e-9);
     ent_json_add_int(root, "unit_tokens", (int64_t)p->unit_tokens);
     ent_json_add_int(root, "unit_flops", (int64_t)(p->unit_flops.frozen + p->unit_flops.other));
     ent_json_add_double(root, "unit_seconds_at_roof", p->unit_at_roof);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "src/base/profile.h"
 #include "src/base/real.h"
 #include "src/base/status.h"
 #include "src/tensor/tensor.h"
@@ -31,7 +32,11 @@ static inline ent_matrix ent_matrix_of(const ent_real *data, size_t stride, bool
 void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
               ent_real beta);
 
-/* The same by the calling thread alone: for use inside a parallel loop, on matrices of the core's numbers. */
+/* The same, whose operations count as `kind` in a profile. */
+void ent_gemm_as(ent_flop_kind kind, ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha,
+                 ent_matrix a, ent_matrix b, ent_real beta);
+
+/* ent_gemm by the calling thread alone: for use inside a parallel loop, on matrices of the core's numbers. */
 void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
                      ent_real beta);
 

@@ -129,15 +129,21 @@ static void some_tiles(void *context, size_t begin, size_t end)
     }
 }
 
-void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
-              ent_real beta)
+void ent_gemm_as(ent_flop_kind kind, ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha,
+                 ent_matrix a, ent_matrix b, ent_real beta)
 {
     product p = {c, ldc, m, n, k, alpha, beta, a, b};
     if (m == 0 || n == 0)
         return;
     const size_t tiles = ((m + TILE_M - 1) / TILE_M) * ((n + TILE_N - 1) / TILE_N);
     const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
-    ent_profile_count(ENT_FLOPS_FP32, m, n, k);
+    ent_profile_count(kind, m, n, k);
     ent_tiles(tiles, 1, some_tiles, &p);
     ent_profile_enter(outer);
+}
+
+void ent_gemm(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
+              ent_real beta)
+{
+    ent_gemm_as(ENT_FLOPS_FP32, c, ldc, m, n, k, alpha, a, b, beta);
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "src/base/profile.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
@@ -40,14 +41,15 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
     return ENT_OK;
 }
 
-void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
-                     void *scratch)
+static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
+                    void *scratch)
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
     if (w->compute == ENT_COMPUTE_BF16) {
         assert(w->dtype == ENT_DTYPE_BF16);
         if (ent_onednn_name()) {
+            ent_profile_count(ENT_FLOPS_BF16, m, n, k);
             ent_onednn_product(c, m, a, w, transposed, beta, scratch);
             return;
         }
@@ -55,7 +57,16 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
         ent_tiles(m * k, 16384, round_some, &(rounding){a, scratch});
         a = scratch;
     }
-    ent_gemm(c, n, m, n, k, 1, ent_matrix_of(a, k, false), b, beta);
+    ent_gemm_as(w->compute == ENT_COMPUTE_BF16 ? ENT_FLOPS_BF16 : ENT_FLOPS_FP32, c, n, m, n, k, 1,
+                ent_matrix_of(a, k, false), b, beta);
+}
+
+void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
+                     void *scratch)
+{
+    const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
+    product(c, m, a, w, transposed, beta, scratch);
+    ent_profile_enter(outer);
 }
 
 const char *ent_gemm_kernel_for(ent_compute compute)

@@ -24,21 +24,21 @@ def projections(c):
 
 
 def unit_flops(c, n, r, targets):
-    """Multiplications and additions of one document of n tokens. The first layer's input wants no gradient; its q, k and v
+    """Multiplications and additions of one document of n tokens: those with frozen weights, all others. The first layer's input wants no gradient; its q, k and v
     products have one only for their adapters, and all that comes later propagates (which needs an adapter on q, k or v)."""
     assert {"q_proj", "k_proj", "v_proj"} & set(targets)
-    total = 0
+    frozen = other = 0
     for layer in range(c["num_hidden_layers"]):
         for name, (i, o) in projections(c).items():
             dx = layer > 0 or name not in ("q_proj", "k_proj", "v_proj")
-            total += 2 * n * i * o * (2 if dx else 1)
+            frozen += 2 * n * i * o * (2 if dx else 1)
             if name in targets:
-                total += 2 * n * r * (i + o)                        # x A^T, then B^T
-                total += 2 * n * r * (2 * o + i + (i if dx else 0))  # dB, du, dA, dx
+                other += 2 * n * r * (i + o)                        # x A^T, then B^T
+                other += 2 * n * r * (2 * o + i + (i if dx else 0))  # dB, du, dA, dx
         pairs = sum(min(64, n - row) * (row + min(64, n - row)) for row in range(0, n, 64))
         dq = layer > 0 or "q_proj" in targets
-        total += 2 * pairs * c["num_attention_heads"] * c["head_dim"] * (2 + 4 + (1 if dq else 0))
-    return total + 2 * 2 * (n - 1) * c["vocab_size"] * c["hidden_size"]
+        other += 2 * pairs * c["num_attention_heads"] * c["head_dim"] * (2 + 4 + (1 if dq else 0))
+    return frozen + 2 * 2 * (n - 1) * c["vocab_size"] * c["hidden_size"], other
 
 
 def trained(c, r, targets):
@@ -55,12 +55,15 @@ def within(what, found, low, high):
         sys.exit(f"{what}: {found}, expected {low} to {high}")
 
 
-def keys(path, name):
+def keys(path, name, precision="fp32"):
     b, c = json.load(open(path)), shape_of(name)
     equal("name", b["shape" if name == "llama-162m" else "model"], name)
     n, units, r, targets = b["seq_len"], b["units"], b["lora_rank"], b["targets"]
-    flops = units * unit_flops(c, n, r, targets)
-    equal("operations of a step", sum(b["flops_per_step"].values()), flops)
+    frozen, other = (units * f for f in unit_flops(c, n, r, targets))
+    flops, expected = frozen + other, dict(fp32=0, bf16=0, int8=0)
+    expected["fp32"] += other
+    expected[precision] += frozen
+    equal("operations of a step", b["flops_per_step"], expected)
     within("operations a token", b["flops_per_token"], flops / (n * units) * (1 - 1e-12), flops / (n * units) * (1 + 1e-12))
     rates = sorted(b["tokens_per_s_all"])
     equal("median", b["tokens_per_s"], rates[len(rates) // 2]) if len(rates) % 2 else None
@@ -73,7 +76,7 @@ def keys(path, name):
     at_roof = sum(f / (b["roofs_gflops"][p] * 1e9) for p, f in b["flops_per_step"].items() if f)
     within("share", b["share_of_roof"] / (at_roof / b["step_seconds"]), 1 - 1e-9, 1 + 1e-9)
     equal("roof", b["roof_gflops"], b["roofs_gflops"][b["precision"]])
-    equal("precision", b["precision"], "fp32")
+    equal("precision", b["precision"], precision)
     equal("bytes of optimizer", b["planned_bytes"]["optimizer"], 8 * trained(c, r, targets))
     within("planned", b["planned_mib"] * 2**20 - sum(b["planned_bytes"].values()), -16, 16)
     assert b["kernel"] and b["recompute"] == "none" and b["loss"] > 0
@@ -84,6 +87,12 @@ def memory(path, slack):
     b = json.load(open(path))
     within("planned over used", b["planned_mib"] - b["peak_rss_mib"], -float(slack), float(slack))
     within("mapped", b["mapped_weights_mib"], 0.1, b["planned_mib"])
+
+
+def half(path, other, slack):
+    memory(path, slack)
+    ratio = json.load(open(path))["mapped_weights_mib"] / json.load(open(other))["mapped_weights_mib"]
+    within("mapped weights", ratio, 0.5, 0.5)
 
 
 def same(first, second, *settings):
@@ -126,7 +135,7 @@ def plan(path, config):
     equal("tokenised data", bytes_["file_cache"], cache)
     longest = max(len(json.loads(line)["input_ids"]) for line in open("train.jsonl"))
     equal("tokens of a unit", p["unit_tokens"], min(longest, seq_len))
-    equal("operations of a unit", p["unit_flops"], unit_flops(c, p["unit_tokens"], r, targets))
+    equal("operations of a unit", p["unit_flops"], sum(unit_flops(c, p["unit_tokens"], r, targets)))
     equal("steps", p["steps"], sum(1 for line in open("out/metrics.jsonl") if "grad_norm" in line))
     shared = bytes_["mapped_weights"] + bytes_["file_cache"]
     private = sum(bytes_.values()) - shared

@@ -19,13 +19,19 @@ judge "two ranks: same operations, same loss" same one.json ranks.json threads=1
 "${BENCH[@]}" "${TINY[@]}" --threads 1 --json --lora-rank 5 --targets all-linear >all.json 2>err || bad "bench of all projections: $(cat err)"
 judge "operations with adapters on all projections" keys all.json model
 check "a table for people" sh -c "'$BIN/entrenar' bench --model model --seq-len 40 --units 1 --repeat 1 | grep -q '  attention  '"
+"${BENCH[@]}" "${TINY[@]}" --threads 1 --json --precision bf16 >bf16.json 2>err || bad "bench in bf16: $(cat err)"
+judge "bf16: frozen weights in bf16, all else in fp32" keys bf16.json model bf16
 
-# A shape: weights are made, once for all ranks. Few tokens, for it is a large one.
+# A shape: weights are made, once for all ranks. Few tokens, for it is a large one: of the scratch for 128 rows of logits
+# (16 MiB, in bf16 twice) 15 are used.
 SHAPE=(--shape llama-162m --seq-len 16 --units 2 --repeat 1 --threads 1 --json)
 "${BENCH[@]}" "${SHAPE[@]}" >shape.json 2>err || bad "bench of a shape: $(cat err)"
 ranks 2 "${BENCH[@]}" "${SHAPE[@]}" >shapes.json 2>err || bad "bench of a shape on two ranks: $(cat err)"
 judge "llama-162m: operations by hand" keys shape.json llama-162m
 [ "$MEMORY" = unplanned ] || judge "llama-162m: the plan of memory is what was used" memory shape.json 20
+"${BENCH[@]}" "${SHAPE[@]}" --precision bf16 >shape16.json 2>err || bad "bench of a shape in bf16: $(cat err)"
+judge "llama-162m in bf16: operations by hand" keys shape16.json llama-162m bf16
+[ "$MEMORY" = unplanned ] || judge "llama-162m in bf16: half the weights, as planned" half shape16.json shape.json 40
 judge "llama-162m on two ranks, with one's weights" same shape.json shapes.json threads=1 world_size=2
 
 "${BENCH[@]}" "${TINY[@]}" --json --compare "--seq-len 20 --threads 1" >pair.json 2>err || bad "bench of two: $(cat err)"
