@@ -92,6 +92,7 @@ static ent_status open_trainer(ent_bench *b)
         .batch_size = (size_t)c->training.batch_size,
         .seq_len = (size_t)c->data.seq_len,
         .seed = SEED};
+    ent_decoder_recompute(b->model.decoder, c->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options));
     ENT_TRY(ent_calloc(&b->seconds, (size_t)b->options->repeat, sizeof *b->seconds, "measurements"));
     return make_tokens(b);

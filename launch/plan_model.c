@@ -13,6 +13,7 @@ typedef struct walk {
     const ent_lora_config *lora; /* NULL: all weights train */
     double n;
     ent_unit_flops flops;
+    ent_unit_flops again; /* the layer's forward, but for its last product, which serves the layer's result alone */
 } walk;
 
 static bool is_adapted(const walk *w, size_t l, ent_proj p)
@@ -25,15 +26,19 @@ static bool is_adapted(const walk *w, size_t l, ent_proj p)
 static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool propagates)
 {
     const double product = 2 * w->n * in * out;
+    const bool last = p == ENT_DOWN_PROJ;
     if (w->lora == NULL) { /* forward, input's and weight's gradient */
         w->flops.other += product * (propagates ? 3 : 2);
+        w->again.other += last ? 0 : product;
         return true;
     }
     w->flops.frozen += product * (propagates ? 2 : 1);
+    w->again.frozen += last ? 0 : product;
     if (!is_adapted(w, l, p))
         return propagates;
     const double r = (double)w->lora->r;
     const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
+    w->again.other += last ? a : a + b;
     w->flops.other += a + b;                            /* u = x A^T, y += u B^T */
     w->flops.other += 2 * b + (propagates ? 2 : 1) * a; /* dB, du; dA, dx */
     return true;
@@ -58,6 +63,7 @@ static bool attention(walk *w, size_t l, bool q, bool k, bool v)
 {
     const double product = 2 * scores(w, l) * (double)(w->config->n_heads * w->config->head_dim);
     const bool recorded = q || k || v;
+    w->again.other += product * 2;
     w->flops.other += product * (2 + (recorded ? 4 + q : 0));
     return recorded;
 }
@@ -77,12 +83,17 @@ static bool layer(walk *w, size_t l, bool propagates)
     return linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || go;
 }
 
-ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets)
+ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets,
+                             bool recompute)
 {
     walk w = {.config = config, .lora = lora, .n = (double)n};
     bool propagates = lora == NULL;
-    for (size_t l = 0; l < config->n_layers; l++)
+    for (size_t l = 0; l < config->n_layers; l++) {
+        w.again = (ent_unit_flops){0};
         propagates = layer(&w, l, propagates);
+        w.flops.frozen += recompute && propagates ? w.again.frozen : 0;
+        w.flops.other += recompute && propagates ? w.again.other : 0;
+    }
     const double head = 2 * (double)targets * (double)config->vocab_size * (double)config->hidden_size;
     if (lora)
         w.flops.frozen += head * (propagates ? 2 : 1);

@@ -59,7 +59,7 @@ static ent_decoder *new_decoder(const ent_model_config *config, const ent_lora_c
     return d;
 }
 
-static void check_flops(const ent_model_config *config, const ent_lora_config *lora, int targets)
+static void check_once(const ent_model_config *config, const ent_lora_config *lora, int targets, bool recompute)
 {
     static float values[4096];
     ent_decoder *d = new_decoder(config, lora, values, 4096);
@@ -71,17 +71,24 @@ static void check_flops(const ent_model_config *config, const ent_lora_config *l
                                          .schedule = {.kind = ENT_SCHEDULE_CONSTANT, .lr = 0.1, .steps = 1},
                                          .batch_size = 1,
                                          .seq_len = N};
+    ent_decoder_recompute(d, recompute);
     assert_int_equal(ent_comm_self(&comm), ENT_OK);
     assert_int_equal(ent_trainer_new(&trainer, d, comm, &options), ENT_OK);
     ent_profile_start();
     assert_int_equal(ent_trainer_step(&result, trainer, 0, 1, one_document, &targets), ENT_OK);
     ent_profile_stop(&profile);
-    const ent_unit_flops f = ent_plan_unit(config, lora, N, (size_t)targets);
+    const ent_unit_flops f = ent_plan_unit(config, lora, N, (size_t)targets, recompute);
     assert_int_equal((uint64_t)(f.frozen + f.other), profile.flops[ENT_FLOPS_FP32]);
     assert_true(lora ? f.frozen > 0 : f.frozen == 0);
     ent_trainer_free(trainer);
     ent_comm_free(comm);
     ent_decoder_free(d);
+}
+
+static void check_flops(const ent_model_config *config, const ent_lora_config *lora, int targets)
+{
+    check_once(config, lora, targets, false);
+    check_once(config, lora, targets, true);
 }
 
 static void products_are_those_that_run(void **state)

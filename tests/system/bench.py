@@ -89,6 +89,14 @@ def memory(path, slack):
     within("mapped", b["mapped_weights_mib"], 0.1, b["planned_mib"])
 
 
+def recomputed(first, second):
+    a, b = json.load(open(first)), json.load(open(second))
+    equal("loss", b["loss"], a["loss"])
+    equal("recompute", b["recompute"], "layer")
+    within("operations", b["flops_per_token"] / a["flops_per_token"], 1.2, 1.5)
+    within("activations", b["planned_bytes"]["activations"] / a["planned_bytes"]["activations"], 0, 0.95)
+
+
 def half(path, other, slack):
     memory(path, slack)
     ratio = json.load(open(path))["mapped_weights_mib"] / json.load(open(other))["mapped_weights_mib"]

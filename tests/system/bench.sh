@@ -21,6 +21,8 @@ judge "operations with adapters on all projections" keys all.json model
 check "a table for people" sh -c "'$BIN/entrenar' bench --model model --seq-len 40 --units 1 --repeat 1 | grep -q '  attention  '"
 "${BENCH[@]}" "${TINY[@]}" --threads 1 --json --precision bf16 >bf16.json 2>err || bad "bench in bf16: $(cat err)"
 judge "bf16: frozen weights in bf16, all else in fp32" keys bf16.json model bf16
+"${BENCH[@]}" "${TINY[@]}" --threads 1 --json --recompute layer >layer.json 2>err || bad "bench with recomputed layers: $(cat err)"
+judge "recomputed layers: more operations, less memory, same loss" recomputed one.json layer.json
 
 # A shape: weights are made, once for all ranks. Few tokens, for it is a large one: of the scratch for 128 rows of logits
 # (16 MiB, in bf16 twice) 15 are used.
