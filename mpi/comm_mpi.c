@@ -30,6 +30,8 @@ enum { FAULT = 1024, HOST = 80 }; /* bytes of the longest message; of a host's n
 #define NEXT 1.5
 /* Seconds from one look at the other processes of this machine to the next, in a long wait. */
 #define LOOK 0.5
+/* Seconds that one has to be gone before it is told: after an abort the launcher ends the others in less. */
+#define GONE 3.0
 
 typedef struct seat { /* of a rank; told to all */
     char host[HOST];
@@ -45,6 +47,7 @@ typedef struct mpi_comm {
     int64_t asked;   /* the number of the wait in which we asked last */
     seat *seats;     /* [world_size]; a host is "" where unknown */
     double looked;   /* waited until the last look at the others' processes */
+    double gone;     /* and until one of them was first found gone; 0: none is */
     bool finalize;   /* we started MPI, we end it */
     bool broken;
     char fault[FAULT]; /* of the collective that failed; those after it fail alike */
@@ -90,7 +93,7 @@ static double turn(int rank)
     return s;
 }
 
-/* A rank of this machine that was killed is told at once, whether the launcher notices it or not. */
+/* A rank of this machine that was killed is told soon, whether the launcher notices it or not. */
 static ent_status look_for_the_dead(mpi_comm *c, double waited, operation op)
 {
     const seat *mine = &c->seats[c->base.rank];
@@ -101,6 +104,9 @@ static ent_status look_for_the_dead(mpi_comm *c, double waited, operation op)
         const seat *other = &c->seats[r];
         if (strcmp(other->host, mine->host) != 0 || !process_is_gone(&other->process, &mine->process))
             continue;
+        c->gone = c->gone > 0 ? c->gone : waited;
+        if (waited < c->gone + GONE + NEXT * (c->base.rank < 4 ? c->base.rank : 4))
+            return ENT_OK;
         snprintf(c->fault, sizeof c->fault,
                  "rank %d on %s has ended (process %lld), while rank %d waited in the %s; the last step done is %lld",
                  r, other->host, (long long)other->process.pid, c->base.rank, operation_name(op),
@@ -140,7 +146,7 @@ static ent_status wait_for(mpi_comm *c, MPI_Request *request, size_t bytes, oper
     double waited = 0, last = seconds();
     struct timespec nap = {.tv_nsec = 50000};
     c->n_waits++;
-    c->looked = 0;
+    c->looked = c->gone = 0;
     for (;;) {
         int arrived = 0;
         ENT_TRY(check(c, MPI_Test(request, &arrived, MPI_STATUS_IGNORE), op));

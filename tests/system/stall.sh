@@ -3,7 +3,7 @@
 # usage: stall.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
-host=$(hostname); job=
+host=$(hostname); job=; BEFORE=()
 # Nothing that was started may stay, whatever happens.
 trap '[ -n "$job" ] && kill -CONT $(pids) 2>/dev/null; [ -n "$job" ] && kill -KILL $(pids) $job 2>/dev/null; rm -rf "$WORK"' EXIT
 # The processes of this job, of these ranks (all, if none is given).
@@ -19,7 +19,7 @@ steps() { local n; n=$(grep -c grad_norm "$WORK/out/metrics.jsonl" 2>/dev/null);
 # usage: begin RANKS TIMEOUT OPTIONS...: starts a job and waits until it is at work.
 begin() {
   local n=$1 timeout=$2 i; shift 2; rm -rf "$WORK/out"
-  STALL_TEST=$WORK OMP_NUM_THREADS=1 timeout -k 5 120 mpirun --oversubscribe --bind-to none "${LAUNCH[@]}" -n "$n" "$BIN/entrenar-train" config.yaml \
+  STALL_TEST=$WORK OMP_NUM_THREADS=1 timeout -k 5 120 mpirun --oversubscribe --bind-to none "${LAUNCH[@]}" -n "$n" "${BEFORE[@]}" "$BIN/entrenar-train" config.yaml \
     --quiet --set scheduler.name=constant --set scheduler.min_lr= --set training.max_steps=100000 --set training.output_dir="$WORK/out" \
     --set distributed.timeout="$timeout" "$@" >"$WORK/said" 2>"$WORK/err" &
   job=$!
@@ -63,6 +63,14 @@ if begin 3 100; then
   if [ "$code" != 0 ] && [ "$code" != none ] && [ -z "$left" ] && grep -q 'signal 9' "$WORK/err"; then ok "a rank that is killed ends the job: exit $code"
   else bad "a rank that is killed: exit $code, left '$left': $(head -c 1000 "$WORK/err")"; fi
 fi
+# One that the launcher does not see end, as it is not its own child any more: the others do.
+BEFORE=(setsid)
+if begin 3 100; then
+  kill -KILL $(pids 1); ends
+  if [ "$code" = 1 ] && [ -z "$left" ] && [ "$(grep -c '^entrenar: ' "$WORK/err")" = 1 ] && grep -q "^entrenar: rank 1 on $host has ended (process [0-9]*), while rank [02] waited" "$WORK/err"; then ok "a rank that ends unseen: $(grep '^entrenar: ' "$WORK/err")"
+  else bad "a rank that ends unseen: exit $code, left '$left': $(head -c 1000 "$WORK/err")"; fi
+fi
+BEFORE=()
 # Longer than the time-out, all of them: no rank runs, so none waits.
 if begin 3 2; then
   kill -STOP $(pids); sleep 5; at=$(steps); kill -CONT $(pids)
