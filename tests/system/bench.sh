@@ -1,8 +1,7 @@
 #!/bin/bash
 # entrenar bench and entrenar plan: their numbers against independent ones, and what they refuse.
-# usage: bench.sh BIN SOURCE [unplanned: memory is not compared with its plan]
+# usage: bench.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$1" "$2"
-MEMORY=${3:-planned}
 HERE=$(cd "$(dirname "$0")" && pwd)
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 BENCH=("$BIN/entrenar" bench)
@@ -13,7 +12,7 @@ judge() { local what=$1; shift; check "$what" python3 "$HERE/bench.py" "$@"; }
 "${BENCH[@]}" "${TINY[@]}" --threads 2 --json >two.json 2>err || bad "bench with two threads: $(cat err)"
 ranks 2 "${BENCH[@]}" "${TINY[@]}" --threads 1 --json >ranks.json 2>err || bad "bench on two ranks: $(cat err)"
 judge "every number is there, operations are as counted by hand, phases make the step" keys one.json model
-[ "$MEMORY" = unplanned ] || judge "the plan of memory is what was used" memory one.json 4
+judge "the plan of memory is what was used" memory one.json 4
 judge "two threads: same operations, same loss" same one.json two.json threads=2 world_size=1
 judge "two ranks: same operations, same loss" same one.json ranks.json threads=1 world_size=2
 "${BENCH[@]}" "${TINY[@]}" --threads 1 --json --lora-rank 5 --targets all-linear >all.json 2>err || bad "bench of all projections: $(cat err)"
@@ -30,10 +29,10 @@ SHAPE=(--shape llama-162m --seq-len 16 --units 2 --repeat 1 --threads 1 --json)
 "${BENCH[@]}" "${SHAPE[@]}" >shape.json 2>err || bad "bench of a shape: $(cat err)"
 ranks 2 "${BENCH[@]}" "${SHAPE[@]}" >shapes.json 2>err || bad "bench of a shape on two ranks: $(cat err)"
 judge "llama-162m: operations by hand" keys shape.json llama-162m
-[ "$MEMORY" = unplanned ] || judge "llama-162m: the plan of memory is what was used" memory shape.json 20
+judge "llama-162m: the plan of memory is what was used" memory shape.json 20
 "${BENCH[@]}" "${SHAPE[@]}" --precision bf16 >shape16.json 2>err || bad "bench of a shape in bf16: $(cat err)"
 judge "llama-162m in bf16: operations by hand" keys shape16.json llama-162m bf16
-[ "$MEMORY" = unplanned ] || judge "llama-162m in bf16: half the weights, as planned" half shape16.json shape.json 40
+judge "llama-162m in bf16: half the weights, as planned" half shape16.json shape.json 40
 judge "llama-162m on two ranks, with one's weights" same shape.json shapes.json threads=1 world_size=2
 
 "${BENCH[@]}" "${TINY[@]}" --json --compare "--seq-len 20 --threads 1" >pair.json 2>err || bad "bench of two: $(cat err)"
