@@ -18,6 +18,18 @@ static ent_status io_error(const char *path)
     return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
 }
 
+ent_status ent_write_all(int fd, const char *path, const void *data, size_t n)
+{
+    for (const char *at = data; n > 0;) {
+        const ssize_t wrote = write(fd, at, n);
+        if (wrote < 0 && errno != EINTR)
+            return io_error(path);
+        at += wrote > 0 ? wrote : 0;
+        n -= wrote > 0 ? (size_t)wrote : 0;
+    }
+    return ENT_OK;
+}
+
 static void forget(ent_atomic_file *a)
 {
     free(a->path);

@@ -11,6 +11,9 @@
 #include "io/path.h" /* ent_make_dirs, ent_sync_folder */
 #include "src/base/status.h"
 
+/* Writes n bytes where the descriptor stands, in as many calls as it takes. ENT_EIO naming `path`. */
+ent_status ent_write_all(int fd, const char *path, const void *data, size_t n);
+
 /* A piece of a file. */
 typedef struct ent_atomic_part {
     const void *data;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
 #include "src/base/mem.h"
 
 struct ent_lock_file {
@@ -80,13 +81,7 @@ static ent_status write_holder(int fd, const char *path)
     const int n = snprintf(text, sizeof text, "process %d on %s since %s\n", h.pid, h.host, h.since);
     if (ftruncate(fd, 0) != 0)
         return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-    for (int at = 0; at < n;) {
-        const ssize_t wrote = pwrite(fd, text + at, (size_t)(n - at), at);
-        if (wrote < 0 && errno != EINTR)
-            return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-        at += wrote > 0 ? (int)wrote : 0;
-    }
-    return ENT_OK;
+    return ent_write_all(fd, path, text, (size_t)n);
 }
 
 /* Whether the path still leads to the open file: its holder may have removed it just before we locked it. */

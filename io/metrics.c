@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
 #include "src/base/mem.h"
 
 struct ent_metrics {
@@ -77,18 +78,6 @@ void ent_metrics_close(ent_metrics *m)
     free(m);
 }
 
-static ent_status write_line(ent_metrics *m, const char *line, size_t n)
-{
-    while (n > 0) {
-        const ssize_t wrote = write(m->fd, line, n);
-        if (wrote < 0 && errno != EINTR)
-            return io_error(m->path);
-        line += wrote > 0 ? wrote : 0;
-        n -= wrote > 0 ? (size_t)wrote : 0;
-    }
-    return ENT_OK;
-}
-
 ent_status ent_metrics_write_step(ent_metrics *m, const ent_metrics_step *s)
 {
     char line[512];
@@ -97,7 +86,7 @@ ent_status ent_metrics_write_step(ent_metrics *m, const ent_metrics_step *s)
                            "\"tokens\": %lld, \"tokens_per_s\": %.6g, \"seconds\": %.6g}\n",
                            (long long)s->step, s->epoch, s->loss, s->lr, s->grad_norm, (long long)s->tokens,
                            s->tokens_per_s, s->seconds);
-    return write_line(m, line, (size_t)n);
+    return ent_write_all(m->fd, m->path, line, (size_t)n);
 }
 
 ent_status ent_metrics_write_eval(ent_metrics *m, int64_t step, double val_loss, double val_perplexity,
@@ -107,7 +96,7 @@ ent_status ent_metrics_write_eval(ent_metrics *m, int64_t step, double val_loss,
     const int n = snprintf(line, sizeof line,
                            "{\"step\": %lld, \"val_loss\": %.17g, \"val_perplexity\": %.17g, \"val_tokens\": %lld}\n",
                            (long long)step, val_loss, fmin(val_perplexity, DBL_MAX), (long long)val_tokens);
-    return write_line(m, line, (size_t)n);
+    return ent_write_all(m->fd, m->path, line, (size_t)n);
 }
 
 ent_status ent_metrics_sync(ent_metrics *m)

@@ -137,18 +137,6 @@ static bool map(ent_weights_cache *cache, const char *path, const header *h, con
     return false;
 }
 
-static ent_status write_some(int fd, const void *data, size_t n, const char *path)
-{
-    for (const char *at = data; n > 0;) {
-        const ssize_t wrote = write(fd, at, n);
-        if (wrote < 0 && errno != EINTR)
-            return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-        at += wrote > 0 ? wrote : 0;
-        n -= wrote > 0 ? (size_t)wrote : 0;
-    }
-    return ENT_OK;
-}
-
 /* A piece at a time: there is never a second copy of the weights in memory. */
 static ent_status write_tensor(int fd, const ent_tensor *t, uint16_t *piece, const char *path)
 {
@@ -157,9 +145,9 @@ static ent_status write_tensor(int fd, const ent_tensor *t, uint16_t *piece, con
     for (size_t i = 0; i < count; i += PIECE) {
         const size_t n = count - i < PIECE ? count - i : PIECE;
         ent_tiles(n, TILE, convert_some, &(work){.from = t, .first = i, .to = piece});
-        ENT_TRY(write_some(fd, piece, n * sizeof *piece, path));
+        ENT_TRY(ent_write_all(fd, path, piece, n * sizeof *piece));
     }
-    return write_some(fd, zeros, room(t) - count * sizeof(uint16_t), path);
+    return ent_write_all(fd, path, zeros, room(t) - count * sizeof(uint16_t));
 }
 
 static ent_status write_all(const ent_atomic_file *file, const header *h, const ent_params *params)
@@ -170,7 +158,7 @@ static ent_status write_all(const ent_atomic_file *file, const header *h, const 
     if (fd < 0)
         return ent_fail(ENT_EIO, "%s: %s", file->path, strerror(errno));
     ENT_GO(ent_calloc(&piece, PIECE, sizeof *piece, "weights to be written"));
-    ENT_GO(write_some(fd, h, sizeof *h, file->path));
+    ENT_GO(ent_write_all(fd, file->path, h, sizeof *h));
     for (size_t i = 0; i < params->count; i++)
         if (is_wanted(params->items[i]))
             ENT_GO(write_tensor(fd, &params->items[i]->tensor, piece, file->path));

@@ -23,11 +23,6 @@ void ent_bench_close(ent_bench *b)
     *b = (ent_bench){0};
 }
 
-static ent_compute compute_of(const ent_config *c)
-{
-    return c->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
-}
-
 static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
 {
     const ent_config *c = b->options->config;
@@ -39,7 +34,7 @@ static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
     b->model.lora = *lora;
     const ent_dtype dtype = c->compute.precision == ENT_PRECISION_FP32 ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
     ENT_TRY(ent_bench_weights_make(&b->weights, ent_decoder_params(b->model.decoder), dtype, b->comm));
-    ent_decoder_set_compute(b->model.decoder, compute_of(c));
+    ent_decoder_set_compute(b->model.decoder, ent_model_compute(c));
     ent_decoder_init_adapters(b->model.decoder, SEED);
     return ENT_OK;
 }
@@ -53,7 +48,7 @@ static ent_status open_model(ent_bench *b)
     const ent_model_options options = {.path = b->options->model,
                                        .lora = &lora,
                                        .train = true,
-                                       .compute = compute_of(c),
+                                       .compute = ent_model_compute(c),
                                        .seed = SEED,
                                        .max_positions = (size_t)c->data.seq_len};
     ent_status st = ent_model_open(&b->model, &options);
@@ -163,7 +158,7 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     *b = (ent_bench){.options = options, .comm = comm};
     ENT_TRY(ent_place(&b->place, comm, options->config->compute.threads));
     ent_set_threads(b->place.threads);
-    b->kernel = ent_gemm_kernel_for(compute_of(options->config));
+    b->kernel = ent_gemm_kernel_for(ent_model_compute(options->config));
     ENT_TRY(ent_comm_agree(comm, ent_roof_warm()));
     const double program = ent_resident();
     ENT_TRY(open_model(b));

@@ -55,14 +55,6 @@ typedef struct filling {
     bool ones;
 } filling;
 
-/* Nearest even, of a number that is neither NaN nor near the largest. */
-static uint16_t to_bf16(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 static void fill(void *context, size_t begin, size_t end)
 {
     const filling *f = context;
@@ -75,7 +67,7 @@ static void fill(void *context, size_t begin, size_t end)
         if (f->dtype == ENT_DTYPE_F32)
             ((float *)f->to)[i] = x;
         else
-            ((uint16_t *)f->to)[i] = to_bf16(x);
+            ((uint16_t *)f->to)[i] = ent_f32_to_bf16(x);
     }
 }
 

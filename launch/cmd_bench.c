@@ -6,6 +6,7 @@
 #include "launch/bench.h"
 #include "launch/cmd.h"
 #include "launch/comm_open.h"
+#include "launch/report.h"
 
 static const char usage[] =
     "usage: entrenar bench [--shape llama-162m | --model DIR] [OPTIONS]\n\n"
@@ -35,17 +36,6 @@ static ent_status peak_of_all(double *out, ent_comm *comm)
     return ENT_OK;
 }
 
-static ent_status print_json(ent_json *root)
-{
-    char *text;
-    const ent_status st = ent_json_print(&text, root, true);
-    ent_json_free(root);
-    ENT_TRY(st);
-    fputs(text, stdout);
-    free(text);
-    return ENT_OK;
-}
-
 static ent_status bench(const ent_bench_options *options, ent_comm *comm)
 {
     ent_status st;
@@ -58,7 +48,7 @@ static ent_status bench(const ent_bench_options *options, ent_comm *comm)
     if (comm->rank == 0 && options->json) {
         ent_json *root = ent_json_new_object();
         ent_bench_add(root, &b, peak);
-        ENT_GO(print_json(root));
+        ENT_GO(ent_report_json(root));
     } else if (comm->rank == 0) {
         ent_bench_print(&b, peak);
     }
@@ -88,7 +78,7 @@ static ent_status tell_both(const ent_bench pair[2])
     ent_json *all = ent_json_add_array(root, "ratios");
     for (int64_t i = 0; i < pair[0].steps; i++)
         ent_json_add_double(all, NULL, ent_bench_rate(&pair[1], i) / ent_bench_rate(&pair[0], i));
-    return print_json(root);
+    return ent_report_json(root);
 }
 
 /* Both are open at once, and take steps in turn: what disturbs the machine disturbs both. */

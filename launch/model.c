@@ -75,6 +75,11 @@ done:
     return st;
 }
 
+ent_compute ent_model_compute(const ent_config *config)
+{
+    return config->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
+}
+
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 {
     *m = (ent_model){0};

@@ -2,6 +2,7 @@
 #ifndef ENT_LAUNCH_MODEL_H
 #define ENT_LAUNCH_MODEL_H
 
+#include "io/config.h"
 #include "io/safetensors.h"
 #include "io/weights_cache.h"
 #include "src/nn/decoder.h"
@@ -28,6 +29,9 @@ typedef struct ent_model_options {
     uint64_t seed;
     size_t max_positions;
 } ent_model_options;
+
+/* What the config's compute.precision means for products with frozen weights. */
+ent_compute ent_model_compute(const ent_config *config);
 
 /* Loads what `options` says into *out, which ent_model_close frees also after a failure. */
 ent_status ent_model_open(ent_model *out, const ent_model_options *options);

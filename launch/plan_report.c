@@ -100,7 +100,6 @@ static void add_scaling(ent_json *to, const ent_run_plan *p)
 
 ent_status ent_plan_print_json(const ent_run_plan *p)
 {
-    char *text;
     ent_json *root = ent_json_new_object();
     ent_plan_memory_add(ent_json_add_object(root, "bytes"), &p->memory);
     ent_json_add_int(root, "rank_bytes", (int64_t)(ent_plan_shared(&p->memory) + ent_plan_private(&p->memory)));
@@ -123,10 +122,5 @@ ent_status ent_plan_print_json(const ent_run_plan *p)
     ent_json_add_double(root, "run_seconds", (double)p->run.steps * step_on(p, 1));
     if (p->options.ranks)
         add_scaling(root, p);
-    const ent_status st = ent_json_print(&text, root, true);
-    ent_json_free(root);
-    ENT_TRY(st);
-    fputs(text, stdout);
-    free(text);
-    return ENT_OK;
+    return ent_report_json(root);
 }

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 double ent_now(void)
 {
@@ -48,4 +49,15 @@ void ent_report_step(int64_t step, int64_t steps, const ent_step_result *r, doub
            snprintf(NULL, 0, "%lld", (long long)steps), (long long)step, (long long)steps, r->loss, r->lr, r->grad_norm,
            tokens_per_s, ent_time_format(&text, left));
     fflush(stdout);
+}
+
+ent_status ent_report_json(ent_json *root)
+{
+    char *text;
+    const ent_status st = ent_json_print(&text, root, true);
+    ent_json_free(root);
+    ENT_TRY(st);
+    fputs(text, stdout);
+    free(text);
+    return ENT_OK;
 }

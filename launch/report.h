@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "io/json.h"
 #include "src/train/trainer.h"
 
 /* Seconds of a clock that only goes forward. */
@@ -19,6 +20,9 @@ const char *ent_time_format(ent_time_text *buffer, double seconds);
 /* "1.2 MB" of bytes; "12.3 M" of a count. Return text. */
 const char *ent_bytes_format(ent_time_text *buffer, double bytes);
 const char *ent_count_format(ent_time_text *buffer, double count);
+
+/* Prints a tree, indented, and frees it. ENT_ENOMEM. */
+ent_status ent_report_json(ent_json *root);
 
 /* One line of progress: step, loss, lr, gradient norm, tokens/s, time left. */
 void ent_report_step(int64_t step, int64_t steps, const ent_step_result *result, double tokens_per_s, double left);

@@ -29,11 +29,6 @@ void ent_run_close(ent_run *run)
     ent_model_close(&run->model);
 }
 
-static ent_compute compute_of(const ent_config *c)
-{
-    return c->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
-}
-
 static ent_status open_model(ent_run *run)
 {
     const ent_config *c = run->config;
@@ -54,7 +49,7 @@ static ent_status open_model(ent_run *run)
                                        .lora = c->has_lora && c->lora.path == NULL ? &lora : NULL,
                                        .dropout = c->has_lora ? c->lora.dropout : 0,
                                        .train = true,
-                                       .compute = compute_of(c),
+                                       .compute = ent_model_compute(c),
                                        .random = c->model.init == ENT_INIT_RANDOM,
                                        .seed = (uint64_t)c->training.seed,
                                        .max_positions = (size_t)c->data.seq_len};
@@ -208,8 +203,7 @@ static void warn_of_mpirun(const ent_run *run)
     const double seconds = given ? strtod(given, NULL) : 1;
     if (getenv("OMPI_COMM_WORLD_SIZE") && !getenv("ENTRENAR_LAUNCHER") && seconds < needed)
         printf("        mpirun ends ranks %g s after SIGTERM, saving may take %.0f s: to stop this run, send mpirun "
-               "SIGUSR1, as "
-               "entrenar-run does\n",
+               "SIGUSR1, as entrenar-run does\n",
                seconds, needed);
 }
 
@@ -243,7 +237,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_claim(run) : ENT_OK));
     ENT_TRY(ent_place(&run->place, comm, config->compute.threads));
     ent_set_threads(run->place.threads);
-    run->kernel = ent_gemm_kernel_for(compute_of(config));
+    run->kernel = ent_gemm_kernel_for(ent_model_compute(config));
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));

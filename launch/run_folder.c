@@ -250,18 +250,17 @@ done:
     return st;
 }
 
-static ent_status copy_members(ent_json *to, const ent_json *from)
+static void copy_members(ent_json *to, const ent_json *from)
 {
     for (const ent_json *m = ent_json_first(from); m; m = ent_json_next(m))
         ent_json_add_string(to, ent_json_key(m), ent_json_string(m));
-    return ENT_OK;
 }
 
 /* What stands beside the numbers: what decides them, the config, and what the last step measured. */
 static ent_status add_metadata(ent_json *to, const ent_run *run)
 {
     const ent_step_result *last = &run->at.last;
-    ENT_TRY(copy_members(ent_json_add_object(to, "decides"), run->identity));
+    copy_members(ent_json_add_object(to, "decides"), run->identity);
     ENT_TRY(ent_config_to_json(ent_json_add_object(to, "config"), run->config));
     ent_json_add_int(to, "planned_steps", run->steps);
     ent_json *metrics = ent_json_add_object(to, "metrics");
