@@ -9,18 +9,8 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)
 pkg_check_modules(DW REQUIRED IMPORTED_TARGET libdw)
 
-# OpenBLAS: as a static archive, because loading it dynamically costs a program its start. The OpenMP build, used with one
-# thread: our threads are our own, over fixed tiles. Debian's serial build takes no lock around its buffers, so two
-# threads that multiply at once get each other's numbers.
-find_library(ENT_OPENBLAS_ARCHIVE NAMES libopenblas.a PATH_SUFFIXES openblas-openmp REQUIRED)
-find_path(ENT_OPENBLAS_INCLUDE NAMES cblas.h PATH_SUFFIXES openblas-openmp REQUIRED)
-add_library(OpenBLAS::OpenBLAS STATIC IMPORTED)
-set_target_properties(OpenBLAS::OpenBLAS PROPERTIES
-  IMPORTED_LOCATION ${ENT_OPENBLAS_ARCHIVE}
-  INTERFACE_INCLUDE_DIRECTORIES ${ENT_OPENBLAS_INCLUDE})
-
 # oneDNN, version 2 or 3: products in bf16. Only its headers are needed here: the library is loaded at run time, by runs
-# that ask for bf16 on CPUs that have instructions for it. Without it the values are computed by OpenBLAS.
+# that ask for bf16 on CPUs that have instructions for it. Without it the values are computed in fp32.
 find_path(ENT_ONEDNN_INCLUDE NAMES oneapi/dnnl/dnnl.h)
 if(NOT ENT_ONEDNN_INCLUDE)
   message(STATUS "oneDNN not found: bf16 without the CPU's instructions for it")

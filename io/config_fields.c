@@ -46,7 +46,7 @@ const ent_config_field ent_config_fields[] = {
      .refused = BIT(ENT_BASE_INT8) | BIT(ENT_BASE_NF4), .help = "storage of frozen weights"},
 
     {CHOICE("compute.precision", compute.precision, "fp32 bf16 int8"), .otherwise = "fp32",
-     .refused = BIT(ENT_PRECISION_INT8), .help = "arithmetic of products with frozen weights"},
+     .help = "arithmetic of products with frozen weights"},
     {INT("compute.threads", compute.threads, 1, 1024), .word = "auto", .otherwise = "auto",
      .help = "threads of a rank; auto: the cores it may use"},
     {CHOICE("compute.recompute", compute.recompute, "none layer"), .otherwise = "none",

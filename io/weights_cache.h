@@ -1,12 +1,14 @@
-/* Weights as bf16, of a model that is stored otherwise: converted once, into a file that all ranks map and use in
- * place.
+/* Weights as the products with them ask for, bf16 or int8, of a model that is stored otherwise: converted once, into a
+ * file that all ranks map and use in place.
  *
- * The file, weights-DIGEST.bf16 (of names, types, sizes and a sample of each tensor's bytes), little-endian:
+ * The file, weights-DIGEST (of names, types, sizes and a sample of each tensor's bytes, of what they become and with
+ * which factors), little-endian:
  *
- *   bytes 0-7     ENTBF161
+ *   bytes 0-7     ENTWGHT2
  *   bytes 8-71    the digest
  *   bytes 72-79   uint64: size of the file
- *   from 128 on   the tensors in order of declaration, each at a multiple of 64 bytes
+ *   from 128 on   the tensors in order of declaration, each at a multiple of 64 bytes; of int8, the scales of the rows
+ *                 as float32 behind the numbers, at a multiple of 64 too
  *
  * Whoever verifies it compares each number with what the model's files give: a damaged file, or one of weights that
  * have changed since, is made anew.
@@ -21,10 +23,10 @@
 
 typedef struct ent_weights_cache ent_weights_cache;
 
-/* Rebinds those frozen parameters whose products are computed in bf16 and that are not stored so; *out NULL if there
- * are none. `dir`: where the file is kept, made if it isn't there; NULL: in memory. One rank verifies and may make the
- * file; those that come after it only map it. It must stay open as long as the parameters are used. ENT_EIO,
- * ENT_ENOMEM. */
+/* Rebinds those frozen parameters whose products are computed in bf16 or int8 and that are not stored so; those of int8
+ * have their column_factors, which must stay. *out NULL if there are none. `dir`: where the file is kept, made if it
+ * isn't there; NULL: in memory. One rank verifies and may make the file; those that come after it only map it. It must
+ * stay open as long as the parameters are used. ENT_EIO, ENT_ENOMEM. */
 ent_status ent_weights_cache_open(ent_weights_cache **out, ent_params *params, const char *dir, bool verify);
 void ent_weights_cache_close(ent_weights_cache *cache);
 

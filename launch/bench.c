@@ -34,7 +34,8 @@ static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
     b->model.lora = *lora;
     const ent_dtype dtype = c->compute.precision == ENT_PRECISION_FP32 ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
     ENT_TRY(ent_bench_weights_make(&b->weights, ent_decoder_params(b->model.decoder), dtype, b->comm));
-    ent_decoder_set_compute(b->model.decoder, ent_model_compute(c));
+    if (c->compute.precision != ENT_PRECISION_INT8)
+        ent_decoder_set_compute(b->model.decoder, ent_model_compute(c));
     ent_decoder_init_adapters(b->model.decoder, SEED);
     return ENT_OK;
 }
@@ -51,10 +52,7 @@ static ent_status open_model(ent_bench *b)
                                        .compute = ent_model_compute(c),
                                        .seed = SEED,
                                        .max_positions = (size_t)c->data.seq_len};
-    ent_status st = ent_model_open(&b->model, &options);
-    if (st == ENT_OK)
-        st = ent_model_convert(&b->model, NULL, true);
-    return ent_comm_agree(b->comm, st);
+    return ent_comm_agree(b->comm, ent_model_open(&b->model, &options));
 }
 
 /* Random tokens; every one but the last of a unit has the next as its target. */
@@ -70,6 +68,25 @@ static ent_status make_tokens(ent_bench *b)
         b->ids[i] = (int32_t)ent_random_below(&rng, i, (uint32_t)b->model.config.vocab_size);
     for (size_t i = 0; i < units * n; i++)
         b->targets[i] = (i + 1) % n ? b->ids[i + 1] : -100;
+    return ENT_OK;
+}
+
+static ent_status unit_at(ent_unit *out, void *context, size_t i)
+{
+    const ent_bench *b = context;
+    const size_t n = (size_t)b->options->config->data.seq_len;
+    *out = (ent_unit){n, b->ids + i * n, b->targets + i * n, b->doc_start};
+    return ENT_OK;
+}
+
+/* Weights as their products need them; those that are stored otherwise go back to the system. */
+static ent_status convert_weights(ent_bench *b)
+{
+    const ent_config *c = b->options->config;
+    ENT_TRY(ent_model_calibrate(&b->model, ent_model_compute(c), (size_t)c->training.batch_size, unit_at, b));
+    ENT_TRY(ent_model_convert(&b->model, NULL, true));
+    if (b->model.converted && b->options->shape)
+        ent_bench_weights_release(&b->weights);
     return ENT_OK;
 }
 
@@ -89,8 +106,7 @@ static ent_status open_trainer(ent_bench *b)
         .seed = SEED};
     ent_decoder_recompute(b->model.decoder, c->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options));
-    ENT_TRY(ent_calloc(&b->seconds, (size_t)b->options->repeat, sizeof *b->seconds, "measurements"));
-    return make_tokens(b);
+    return ent_calloc(&b->seconds, (size_t)b->options->repeat, sizeof *b->seconds, "measurements");
 }
 
 /* All ranks measure at once, as they work at once. */
@@ -107,14 +123,6 @@ static ent_status measure_roof(ent_bench *b)
     ENT_TRY(b->comm->sum_i64(b->comm, rates, ENT_N_FLOPS));
     for (int i = 0; i < ENT_N_FLOPS; i++)
         b->roof[i] = (double)rates[i];
-    return ENT_OK;
-}
-
-static ent_status unit_at(ent_unit *out, void *context, size_t i)
-{
-    const ent_bench *b = context;
-    const size_t n = (size_t)b->options->config->data.seq_len;
-    *out = (ent_unit){n, b->ids + i * n, b->targets + i * n, b->doc_start};
     return ENT_OK;
 }
 
@@ -162,6 +170,8 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     ENT_TRY(ent_comm_agree(comm, ent_roof_warm()));
     const double program = ent_resident();
     ENT_TRY(open_model(b));
+    ENT_TRY(ent_comm_agree(comm, make_tokens(b)));
+    ENT_TRY(ent_comm_agree(comm, convert_weights(b)));
     ENT_TRY(measure_roof(b));
     ent_resident_forget_peak(); /* of what measuring took: the step's is asked for */
     ENT_TRY(ent_comm_agree(comm, open_trainer(b)));

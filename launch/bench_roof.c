@@ -122,7 +122,8 @@ static bool is_new_shape(const ent_params *params, size_t i)
 
 static ent_flop_kind kind_of(const ent_tensor *w)
 {
-    return w->compute == ENT_COMPUTE_BF16 ? ENT_FLOPS_BF16 : ENT_FLOPS_FP32;
+    static const ent_flop_kind kinds[] = {ENT_FLOPS_FP32, ENT_FLOPS_BF16, ENT_FLOPS_INT8};
+    return kinds[w->compute];
 }
 
 ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_params *params, size_t rows, double seconds)
@@ -150,7 +151,6 @@ static void warm_thread(void *context, size_t begin, size_t end)
 ent_status ent_roof_warm(void)
 {
     operands o;
-    ENT_TRY(ent_gemm_prepare(ent_threads()));
     ENT_TRY(take(&o, 512, 4096, (size_t)ent_threads() * 256, 0));
     ent_tiles((size_t)ent_threads(), 1, warm_thread, &o);
     const ent_matrix b = {o.x, ENT_DTYPE_BF16, 4096, true};

@@ -143,6 +143,12 @@ ent_status ent_bench_weights_make(ent_bench_weights *w, ent_params *params, ent_
     return bind_all(w, params, dtype);
 }
 
+void ent_bench_weights_release(const ent_bench_weights *w)
+{
+    if (w->memory)
+        madvise(w->memory, w->size, MADV_DONTNEED);
+}
+
 void ent_bench_weights_free(ent_bench_weights *w)
 {
     if (w->size && w->memory != MAP_FAILED)

@@ -21,6 +21,9 @@ typedef struct ent_bench_weights {
  * fixed seed. Collective: the lowest rank of a machine makes them in memory that no file names, the others map that.
  * ent_bench_weights_free, also after a failure, when the parameters are used no more. */
 ent_status ent_bench_weights_make(ent_bench_weights *out, ent_params *params, ent_dtype dtype, ent_comm *comm);
+
+/* Their pages leave this process until they are read again. */
+void ent_bench_weights_release(const ent_bench_weights *weights);
 void ent_bench_weights_free(ent_bench_weights *weights);
 
 #endif

@@ -12,7 +12,6 @@
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
 #include "src/nn/sample.h"
-#include "src/tensor/gemm.h"
 
 typedef struct arguments {
     const char *model, *adapter, *prompt;
@@ -123,7 +122,6 @@ static ent_status generate(const arguments *a)
     ENT_GO(ent_comm_self(&comm));
     ENT_GO(ent_place(&place, comm, 0));
     ent_set_threads(place.threads);
-    ENT_GO(ent_gemm_prepare(ent_threads()));
     ENT_GO(ent_tape_new(&tape, false));
     ent_tape_record(tape, false);
     ENT_GO(ent_tokenizer_encode(&ids, model.tokenizer, a->prompt, strlen(a->prompt), true));

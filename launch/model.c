@@ -12,6 +12,7 @@
 
 void ent_model_close(ent_model *m)
 {
+    ent_calibration_free(m->calibration);
     ent_decoder_free(m->decoder);
     ent_weights_cache_close(m->converted);
     ent_safetensors_close(m->adapter);
@@ -77,7 +78,8 @@ done:
 
 ent_compute ent_model_compute(const ent_config *config)
 {
-    return config->compute.precision == ENT_PRECISION_BF16 ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32;
+    static const ent_compute computes[] = {ENT_COMPUTE_FP32, ENT_COMPUTE_BF16, ENT_COMPUTE_INT8};
+    return computes[config->compute.precision];
 }
 
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
@@ -90,7 +92,8 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     if (o->random && lora)
         return ent_fail(ENT_ECONFIG, "model.init: random trains all weights, it can't be combined with lora");
     if (o->compute != ENT_COMPUTE_FP32 && o->train && lora == NULL)
-        return ent_fail(ENT_ECONFIG, "compute.precision: bf16 needs frozen weights: expected a lora section");
+        return ent_fail(ENT_ECONFIG, "compute.precision: %s needs frozen weights: expected a lora section",
+                        o->compute == ENT_COMPUTE_INT8 ? "int8" : "bf16");
     ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
@@ -98,17 +101,24 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     }
     ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
     ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
-    ent_decoder_set_compute(m->decoder, o->compute);
+    ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)
         return open_adapter(m, o);
     ent_decoder_init_adapters(m->decoder, o->seed);
     return ENT_OK;
 }
 
+ent_status ent_model_calibrate(ent_model *m, ent_compute compute, size_t count, ent_unit_source source, void *context)
+{
+    if (compute != ENT_COMPUTE_INT8)
+        return ENT_OK;
+    return ent_calibration_new(&m->calibration, m->decoder, count, source, context);
+}
+
 ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
 {
     ENT_TRY(ent_weights_cache_open(&m->converted, ent_decoder_params(m->decoder), cache_dir, verify));
-    if (m->converted)
+    if (m->converted && m->weights)
         ent_safetensors_release(m->weights);
     return ENT_OK;
 }

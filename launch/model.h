@@ -7,6 +7,7 @@
 #include "io/weights_cache.h"
 #include "src/nn/decoder.h"
 #include "src/text/tokenizer.h"
+#include "src/train/calibration.h"
 
 typedef struct ent_model {
     ent_model_config config;
@@ -14,6 +15,7 @@ typedef struct ent_model {
     ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
+    ent_calibration *calibration;       /* of int8; NULL: other precisions */
     ent_weights_cache *converted;       /* NULL: all is used as it is stored */
     ent_decoder *decoder;
 } ent_model;
@@ -24,7 +26,7 @@ typedef struct ent_model_options {
     const ent_lora_config *lora; /* a new adapter; NULL: none. Not with `adapter` */
     double dropout;              /* of the adapter of `adapter` */
     bool train;                  /* the adapter, or without one all weights, are trainable */
-    ent_compute compute;         /* of products with frozen weights; FP32 where all train */
+    ent_compute compute;         /* of products with frozen weights; FP32 where all train. INT8: after calibration */
     bool random;                 /* weights from the seed, not from files */
     uint64_t seed;
     size_t max_positions;
@@ -36,7 +38,12 @@ ent_compute ent_model_compute(const ent_config *config);
 /* Loads what `options` says into *out, which ent_model_close frees also after a failure. */
 ent_status ent_model_open(ent_model *out, const ent_model_options *options);
 
-/* The second part of it, before the first product: weights that aren't stored as products with them need them are
+/* Where the compute type is INT8: decides on the first of `count` units which products are (src/train/calibration.h).
+ * Others: nothing. */
+ent_status ent_model_calibrate(ent_model *model, ent_compute compute, size_t count, ent_unit_source source,
+                               void *context);
+
+/* The last part of it, before training: weights that aren't stored as products with them need them are
  * converted, into a file in cache_dir that all ranks map (io/weights_cache.h). cache_dir NULL: in memory. The rank that
  * `verify`s comes before the others. */
 ent_status ent_model_convert(ent_model *model, const char *cache_dir, bool verify);

@@ -4,7 +4,6 @@
 #include "launch/report.h"
 #include "src/base/profile.h"
 #include "src/base/tiles.h"
-#include "src/tensor/gemm.h"
 
 enum { LONGEST_UNIT = 20 }; /* seconds; a longer one is not tried */
 

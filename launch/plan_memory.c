@@ -83,7 +83,8 @@ void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model
     for (size_t i = 0; i < p->count; i++) {
         const ent_tensor *t = &p->items[i]->tensor;
         if (!p->items[i]->trainable)
-            out->mapped_weights += (double)(ent_tensor_count(t) * ent_dtype_size(t->dtype));
+            out->mapped_weights += (double)(ent_tensor_count(t) * ent_dtype_size(t->dtype) +
+                                            (t->row_scales ? ent_tensor_rows(t) * sizeof *t->row_scales : 0));
     }
 }
 

@@ -17,7 +17,7 @@ typedef struct ent_memory_plan {
     double activations;    /* results and gradients of one unit of seq_len tokens, and the tape's records */
     double workspace;      /* scratch of operators */
     double tables;         /* of RoPE */
-    double program;        /* code, libraries and what they hold (OpenBLAS's buffers, MPI): measured */
+    double program;        /* code, libraries and what they hold (buffers of products, MPI): measured */
 } ent_memory_plan;
 
 /* Fills all but file_cache and program. */

@@ -61,3 +61,24 @@ ent_status ent_report_json(ent_json *root)
     free(text);
     return ENT_OK;
 }
+
+void ent_report_calibration(const ent_calibration *c)
+{
+    double worst = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->items[i].choice.way != ENT_INT8_NOT && (double)c->items[i].choice.error > worst)
+            worst = (double)c->items[i].choice.error;
+    printf("int8    %zu of %zu projections, %zu of them smoothed; errors up to %.2f %%; lm_head in bf16\n",
+           c->count - c->ways[ENT_INT8_NOT], c->count, c->ways[ENT_INT8_SMOOTHED], 100 * worst);
+    for (size_t i = 0; i < c->count; i++) {
+        const ent_int8_choice *choice = &c->items[i].choice;
+        if (choice->way == ENT_INT8_PLAIN)
+            continue;
+        printf("        %s: largest column of its input %.1f times the median one, error %.2f %%, ",
+               c->items[i].weight->name, (double)choice->ratio, 100 * (double)choice->plain_error);
+        if (choice->way == ENT_INT8_SMOOTHED)
+            printf("smoothed %.2f %%\n", 100 * (double)choice->error);
+        else
+            printf("at best %.2f %%: stays in bf16\n", 100 * (double)choice->error);
+    }
+}

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "io/json.h"
+#include "src/train/calibration.h"
 #include "src/train/trainer.h"
 
 /* Seconds of a clock that only goes forward. */
@@ -23,6 +24,9 @@ const char *ent_count_format(ent_time_text *buffer, double count);
 
 /* Prints a tree, indented, and frees it. ENT_ENOMEM. */
 ent_status ent_report_json(ent_json *root);
+
+/* How products in int8 were decided upon, and each that isn't computed as its weight is stored. */
+void ent_report_calibration(const ent_calibration *calibration);
 
 /* One line of progress: step, loss, lr, gradient norm, tokens/s, time left. */
 void ent_report_step(int64_t step, int64_t steps, const ent_step_result *result, double tokens_per_s, double left);

@@ -64,14 +64,19 @@ static ent_status open_model(ent_run *run)
     return st;
 }
 
-/* What rank 0 makes in the cache, if it isn't there, and all map: weights as bf16, tokenised data. */
-static ent_status open_cached(ent_run *run)
+static ent_status cache_folder(char **out, const ent_run *run)
+{
+    *out = NULL;
+    return run->options.dry_run ? ENT_OK : ent_format(out, "%s/cache", run->config->training.output_dir);
+}
+
+/* What rank 0 makes in the cache, if it isn't there, and all map: tokenised data, converted weights. */
+static ent_status open_data(ent_run *run)
 {
     const ent_config *c = run->config;
     ent_status st;
-    char *cache = NULL;
-    if (!run->options.dry_run)
-        ENT_TRY(ent_format(&cache, "%s/cache", c->training.output_dir));
+    char *cache;
+    ENT_TRY(cache_folder(&cache, run));
     const ent_dataset_options options = {.seq_len = (size_t)c->data.seq_len,
                                          .vocab_size = run->model.config.vocab_size,
                                          .mask_prompt = c->data.mask_prompt,
@@ -83,12 +88,27 @@ static ent_status open_cached(ent_run *run)
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)
         ENT_GO(ent_dataset_open(&run->val, c->data.val, &options));
-    ENT_GO(ent_model_convert(&run->model, cache, run->comm->rank == 0));
     ENT_GO(ent_calloc(&run->order, ent_dataset_units(run->train), sizeof *run->order, "the order of units"));
     run->order_epoch = -1;
 done:
     free(cache);
     return st;
+}
+
+static ent_status convert_weights(ent_run *run)
+{
+    char *cache;
+    ENT_TRY(cache_folder(&cache, run));
+    const ent_status st = ent_model_convert(&run->model, cache, run->comm->rank == 0);
+    free(cache);
+    return st;
+}
+
+/* Rank 0 comes first, and makes what the others find. */
+static ent_status in_turn(ent_run *run, ent_status (*open)(ent_run *))
+{
+    ENT_TRY(ent_comm_agree(run->comm, run->comm->rank == 0 ? open(run) : ENT_OK));
+    return ent_comm_agree(run->comm, run->comm->rank != 0 ? open(run) : ENT_OK);
 }
 
 int64_t ent_run_length(const ent_run *run)
@@ -186,6 +206,8 @@ static void say_what_is_trained(const ent_run *run)
            run->comm->world_size, run->comm->world_size > 1 ? "s" : "", run->place.threads,
            run->place.threads > 1 ? "s" : "", run->kernel,
            ent_bytes_format(&t[0], (double)ent_trainer_memory(run->trainer)));
+    if (run->model.calibration)
+        ent_report_calibration(run->model.calibration);
     if (run->place.idle)
         printf("        %d of %d cores are idle%s%d; compute.threads sets threads by hand\n", run->place.idle,
                run->place.cores,
@@ -241,8 +263,10 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
-    ENT_TRY(ent_comm_agree(c, c->rank == 0 ? open_cached(run) : ENT_OK));
-    ENT_TRY(ent_comm_agree(c, c->rank != 0 ? open_cached(run) : ENT_OK));
+    ENT_TRY(in_turn(run, open_data));
+    ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),
+                                                  ent_run_train_unit, run)));
+    ENT_TRY(in_turn(run, convert_weights));
     ent_decoder_recompute(run->model.decoder, config->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
     ENT_TRY(ent_comm_agree(

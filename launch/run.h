@@ -62,6 +62,9 @@ int64_t ent_run_length(const ent_run *run);
 /* Epochs done, in parts. */
 double ent_run_epoch(const ent_run *run);
 
+/* Unit i of the step that begins at at.position in the endless row of epochs; context: the run. */
+ent_status ent_run_train_unit(ent_unit *out, void *context, size_t i);
+
 /* Trains to the end; leaves the adapter, the checkpoint and the metrics in the run folder. ENT_ESTOPPED: a signal has
  * come, the state is saved, and the message says so. Collective. */
 ent_status ent_run_train(ent_run *run);

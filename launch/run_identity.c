@@ -92,6 +92,23 @@ static void add_adapter(ent_json *to, const ent_lora_config *l)
     ent_json_add_string(to, "lora.path (adapter)", text);
 }
 
+/* What was decided on the first units: which way each projection goes, and with which factors. */
+static void add_calibration(ent_json *to, const ent_calibration *c)
+{
+    char text[128], hex[ENT_SHA256_SIZE];
+    ent_sha256_sum sum;
+    ent_sha256_begin(&sum);
+    for (size_t i = 0; i < c->count; i++) {
+        const ent_calibrated *item = &c->items[i];
+        ent_sha256_add(&sum, &item->choice.way, sizeof item->choice.way);
+        ent_sha256_add(&sum, item->factors, item->weight->shape[1] * sizeof *item->factors);
+    }
+    ent_sha256_end(hex, &sum);
+    snprintf(text, sizeof text, "%zu plain, %zu smoothed, %zu in bf16, %.16s", c->ways[ENT_INT8_PLAIN],
+             c->ways[ENT_INT8_SMOOTHED], c->ways[ENT_INT8_NOT], hex);
+    ent_json_add_string(to, "compute.precision (calibration)", text);
+}
+
 ent_status ent_run_identity(ent_json **out, const ent_run *run)
 {
     ent_json *to = *out = ent_json_new_object();
@@ -99,6 +116,8 @@ ent_status ent_run_identity(ent_json **out, const ent_run *run)
     add_model(to, run);
     if (run->config->has_lora && run->config->lora.path)
         add_adapter(to, &run->model.lora);
+    if (run->model.calibration)
+        add_calibration(to, run->model.calibration);
     ent_json_add_string(to, "data.train (tokens)", ent_dataset_digest(run->train));
     return ENT_OK;
 }

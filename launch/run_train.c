@@ -9,8 +9,7 @@
 #include "src/base/elementary.h"
 #include "src/text/dataset.h"
 
-/* Unit i of the step that begins at run->at.position in the endless row of epochs. */
-static ent_status train_unit(ent_unit *out, void *context, size_t i)
+ent_status ent_run_train_unit(ent_unit *out, void *context, size_t i)
 {
     ent_run *run = context;
     const int64_t units = (int64_t)ent_dataset_units(run->train);
@@ -120,7 +119,7 @@ static ent_status one_step(ent_run *run, const stretch *s)
 {
     const double start = ent_now();
     const int64_t units = units_of_step(run);
-    ENT_TRY(ent_trainer_step(&run->at.last, run->trainer, run->at.done, (size_t)units, train_unit, run));
+    ENT_TRY(ent_trainer_step(&run->at.last, run->trainer, run->at.done, (size_t)units, ent_run_train_unit, run));
     run->comm->step = ++run->at.done;
     run->at.position += units;
     return ent_comm_agree(run->comm, log_step(run, ent_now() - start, s));

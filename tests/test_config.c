@@ -247,7 +247,6 @@ static void bad_values_are_refused(void **state)
         {"lora.layers=3-1",
          "--set lora.layers: expected a list of layers and ranges such as [0, 2-5], each below 10000, found \"3-1\""},
         {"quantize.base=int8", "--set: not supported in this version: quantize.base: int8"},
-        {"compute.precision=int8", "--set: not supported in this version: compute.precision: int8"},
         {"data.val=\xff", "--set data.val: not UTF-8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

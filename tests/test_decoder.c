@@ -16,7 +16,6 @@
 #include "io/text.h"
 #include "launch/model.h"
 #include "src/base/tiles.h"
-#include "src/tensor/gemm.h"
 
 enum { ROWS = 4, T = 48, V = 512 };
 
@@ -75,7 +74,6 @@ static void open_model(ent_model *m, const char *name, bool adapted, ent_compute
     path_of(adapter, sizeof adapter, name, "adapter_init");
     const ent_model_options options = {
         .path = model, .adapter = adapted ? adapter : NULL, .train = true, .compute = compute, .max_positions = T};
-    OK(ent_gemm_prepare(4));
     OK(ent_model_open(m, &options));
     OK(ent_model_convert(m, NULL, true));
 }

@@ -12,7 +12,6 @@
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
 #include "src/nn/decoder.h"
-#include "src/tensor/gemm.h"
 
 enum { T = 9, V = 7 };
 
@@ -100,7 +99,6 @@ static void check(const ent_lora_config *lora, bool tied, size_t least_params)
     ent_decoder *decoder;
     ent_tape *tape;
     size_t trained = 0, moving = 0;
-    ok(ent_gemm_prepare(1));
     ok(ent_decoder_new(&decoder, &config, lora, true, T));
     ok(ent_tape_new(&tape, false));
     ent_params *params = ent_decoder_params(decoder);

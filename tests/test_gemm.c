@@ -75,7 +75,6 @@ static void products_are_right(void **state)
     (void)state;
     static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 7},     {48, 300, 64},
                                       {520, 20, 33}, {5, 600, 700}, {64, 256, 512}};
-    assert_int_equal(ent_gemm_prepare(3), ENT_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int t = 0; t < 4; t++)
             for (ent_dtype d = ENT_DTYPE_F32; d <= ENT_DTYPE_F16; d++)
@@ -97,7 +96,6 @@ static void one_call(void *context, size_t begin, size_t end)
                         0);
 }
 
-/* OpenBLAS's serial build fails this one: see cmake/Dependencies.cmake. */
 static void threads_may_multiply_at_once(void **state)
 {
     (void)state;
@@ -192,7 +190,6 @@ static void products_in_bf16_round_their_factors_only(void **state)
     print_message("%s\n", ent_gemm_kernel_for(ENT_COMPUTE_BF16));
     if (strstr(ent_gemm_kernel_for(ENT_COMPUTE_BF16), "oneDNN") == NULL)
         fprintf(stderr, "SKIPPED: oneDNN's products in bf16: this CPU has no AVX512-BF16, or libdnnl is not there\n");
-    assert_int_equal(ent_gemm_prepare(3), ENT_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const size_t rows = sizes[i][1], columns = sizes[i][2];
         float *values = random_matrix(rows * columns, 5);

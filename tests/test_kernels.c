@@ -16,7 +16,7 @@
 
 enum { MOST = 2100, IN = 5 }; /* y, z, which are changed, and a, b, c */
 static const size_t sizes[] = {1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100, 1023, 1024, 1025, 2049};
-static const char *const levels[] = {"plain", "avx2", "avx512"};
+static const char *const levels[] = {"plain", "avx2", "avx512", "avx512vnni"};
 enum { N_SIZES = sizeof sizes / sizeof *sizes, N_LEVELS = sizeof levels / sizeof *levels };
 
 static float in[IN][MOST + 3], out[2][MOST + 3], first[2][MOST + 3];
@@ -190,7 +190,7 @@ static void check_sums(double results[6], const ent_kernels *k, size_t n, size_t
         sum += exp((double)a[i] - 0.25);
     }
     results[0] = (double)k->max(a, n);
-    results[1] = (double)k->max_abs(b, n);
+    results[1] = (double)k->largest(b, NULL, n);
     results[2] = k->sum_squares(a, n);
     results[3] = k->dot(a, b, n);
     results[4] = k->dot3(a, b, c, n);
@@ -235,9 +235,17 @@ static void maxima_are_found_everywhere(void **state)
             for (size_t j = 0; j < 67; j++)
                 x[j] = -5;
             x[i] = -4;
-            assert_true(k->max(x, 67) == -4 && k->max_abs(x, 67) == 5);
+            assert_true(k->max(x, 67) == -4 && k->largest(x, NULL, 67) == 5);
             x[i] = -6;
-            assert_true(k->max_abs(x, 67) == 6);
+            assert_true(k->largest(x, NULL, 67) == 6);
+            float factors[67];
+            for (size_t j = 0; j < 67; j++)
+                factors[j] = j == i ? -0.5f : 1;
+            assert_true(k->largest(x, factors, 67) == 5);
+            x[i] = INFINITY;
+            assert_true(isinf(k->largest(x, NULL, 67)));
+            x[(i + 20) % 67] = NAN;
+            assert_true(isnan(k->largest(x, NULL, 67)) && isnan(k->largest(x, factors, 67)));
         }
     }
 }
@@ -366,7 +374,10 @@ static void storage_types_are_converted(void **state)
         int8_t q[11];
         for (size_t i = 0; i < 11; i++)
             x[i] = eighth[i] / 4;
-        k->to_int8(q, x, 4, 11);
+        k->to_int8(q, x, NULL, 4, 11);
+        assert_memory_equal(q, integers, sizeof q);
+        static const float factors[] = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
+        k->to_int8(q, x, factors, 2, 11);
         assert_memory_equal(q, integers, sizeof q);
     }
 }

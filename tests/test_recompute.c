@@ -12,7 +12,6 @@
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
 #include "src/nn/decoder.h"
-#include "src/tensor/gemm.h"
 
 enum { T = 70, V = 50, LAYERS = 5 };
 
@@ -78,7 +77,6 @@ static subject begin(const ent_lora_config *lora)
         doc_start[t] = t < 30 ? 0 : 30;
         targets[t] = t % 9 == 4 ? -100 : (t * 11 + 5) % V;
     }
-    ok(ent_gemm_prepare(2));
     ok(ent_decoder_new(&s.decoder, &config, lora, true, T));
     s.params = ent_decoder_params(s.decoder);
     give_values(&s);

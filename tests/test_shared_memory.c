@@ -224,7 +224,7 @@ static bool find_converted(char *path, size_t size, const char *folder)
 {
     char pattern[300];
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/weights-*.bf16", folder);
+    snprintf(pattern, sizeof pattern, "%s/weights-*", folder);
     const bool one = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc == 1;
     if (one)
         snprintf(path, size, "%s", found.gl_pathv[0]);

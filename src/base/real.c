@@ -7,6 +7,8 @@ size_t ent_dtype_size(ent_dtype dtype)
         return 8;
     case ENT_DTYPE_F32:
         return 4;
+    case ENT_DTYPE_I8:
+        return 1;
     default:
         return 2;
     }
@@ -14,7 +16,7 @@ size_t ent_dtype_size(ent_dtype dtype)
 
 const char *ent_dtype_name(ent_dtype dtype)
 {
-    static const char *const names[] = {"F32", "BF16", "F16", "F64"};
+    static const char *const names[] = {"F32", "BF16", "F16", "F64", "I8"};
     return names[dtype];
 }
 

@@ -2,17 +2,22 @@
 
 extern const ent_kernels ent_kernels_plain;
 #ifdef ENT_X86_LEVELS
-extern const ent_kernels ent_kernels_avx2, ent_kernels_avx512;
+extern const ent_kernels ent_kernels_avx2, ent_kernels_avx512, ent_kernels_avx512vnni;
 
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
@@ -27,6 +32,7 @@ static const struct level {
     bool (*is_there)(void);
 } levels[] = {
 #ifdef ENT_X86_LEVELS
+    {&ent_kernels_avx512vnni, has_avx512vnni},
     {&ent_kernels_avx512, has_avx512},
     {&ent_kernels_avx2, has_avx2},
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "src/base/real.h"
+#include "src/kernel/product.h"
 
 /* What a step of Adam (AdamW) does to every element:
  * g' = scale g + l2 x, m = beta1 m + rest1 g', v = beta2 v + rest2 g'^2, x = keep x - rate m / (sqrt(v) / root + eps)
@@ -28,11 +29,11 @@ typedef struct ent_sgd_step {
 } ent_sgd_step;
 
 typedef struct ent_kernels {
-    const char *name; /* "plain", "avx2", "avx512" */
+    const char *name; /* "plain", "avx2", "avx512", "avx512vnni" */
+    const ent_product_kernels *products;
 
-    /* Largest x of n >= 1, largest |x|. Sums of x^2, a b and a b c, in double. */
+    /* Largest x of n >= 1. Sums of x^2, a b and a b c, in double. */
     ent_real (*max)(const ent_real *x, size_t n);
-    ent_real (*max_abs)(const ent_real *x, size_t n);
     double (*sum_squares)(const ent_real *x, size_t n);
     double (*dot)(const ent_real *a, const ent_real *b, size_t n);
     double (*dot3)(const ent_real *a, const ent_real *b, const ent_real *c, size_t n);
@@ -76,12 +77,25 @@ typedef struct ent_kernels {
     bool (*add_fixed)(int64_t *sums, const ent_real *g, double limit, size_t n);
     void (*fixed_mean)(ent_real *y, const int64_t *sums, double factor, size_t n);
 
-    /* Storage types; to_bf16 rounds to nearest, ties to even. q = factor x rounded so, |factor x| <= 127. */
+    /* Storage types; to_bf16 rounds to nearest, ties to even. */
     void (*from_bf16)(ent_real *y, const uint16_t *x, size_t n);
     void (*from_f16)(ent_real *y, const uint16_t *x, size_t n);
     void (*to_bf16)(uint16_t *y, const ent_real *x, size_t n);
-    void (*to_int8)(int8_t *q, const ent_real *x, ent_real factor, size_t n);
+
+    /* To int8: the largest |x f|, NaN or infinite if one is; q = x f inverse to nearest, ties to even, |q| <= 127. f:
+     * `factors`, 1 where NULL. */
+    float (*largest)(const ent_real *x, const float *factors, size_t n);
+    void (*to_int8)(int8_t *q, const ent_real *x, const float *factors, float inverse, size_t n);
 } ent_kernels;
+
+/* The scale of a row of int8 whose numbers are at most `largest`, and what they are multiplied by to get there. A row of
+ * numbers below 2^-100 is 0; of one that has a number that is not finite the scale is NaN. */
+static inline float ent_int8_scale(float largest, float *inverse)
+{
+    const bool normal = largest >= 0x1p-100f && largest < INFINITY;
+    *inverse = normal ? 127 / largest : 0;
+    return normal ? largest / 127 : largest < INFINITY ? 0 : NAN;
+}
 
 /* The best level that this CPU has. */
 const ent_kernels *ent_kernels_get(void);

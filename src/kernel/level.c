@@ -1,7 +1,8 @@
-/* The kernels of one level: ENT_LEVEL is its name, the compiler's options say what the CPU has. */
+/* The kernels over rows, of one level. */
 #include "src/base/fixed.h"
 #include "src/kernel/kernels.h"
 #include "src/kernel/lanes.h"
+#include "src/kernel/level_name.h"
 
 /* A maximum is the same in any order. */
 static ent_real max_row(const ent_real *x, size_t n)
@@ -10,17 +11,6 @@ static ent_real max_row(const ent_real *x, size_t n)
 #pragma omp simd reduction(max : max)
     for (size_t i = 0; i < n; i++)
         max = x[i] > max ? x[i] : max;
-    return max;
-}
-
-static ent_real max_abs_row(const ent_real *x, size_t n)
-{
-    ent_real max = 0;
-#pragma omp simd reduction(max : max)
-    for (size_t i = 0; i < n; i++) {
-        const ent_real size = x[i] < 0 ? -x[i] : x[i];
-        max = size > max ? size : max;
-    }
     return max;
 }
 
@@ -305,29 +295,45 @@ static void to_bf16(uint16_t *y, const ent_real *x, size_t n)
     }
 }
 
-static void to_int8(int8_t *q, const ent_real *x, ent_real factor, size_t n)
+/* As bits, sizes compare as they do as numbers, and what is not finite is larger than all that is. */
+static float largest_of(const ent_real *x, const float *factors, size_t n)
 {
+    uint32_t largest = 0;
+    if (factors) {
+#pragma omp simd reduction(max : largest)
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t size = bits_of((float)x[i] * factors[i]) & 0x7fffffffu;
+            largest = size > largest ? size : largest;
+        }
+    } else {
+#pragma omp simd reduction(max : largest)
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t size = bits_of((float)x[i]) & 0x7fffffffu;
+            largest = size > largest ? size : largest;
+        }
+    }
+    return float_of(largest);
+}
+
+static void to_int8(int8_t *q, const ent_real *x, const float *factors, float inverse, size_t n)
+{
+    if (factors) {
 #pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-#ifdef ENT_F64
-        q[i] = (int8_t)(uint8_t)bits_of_double(x[i] * factor + ROUND_F64);
-#else
-        q[i] = (int8_t)(uint8_t)bits_of(x[i] * factor + ROUND_F32);
-#endif
+        for (size_t i = 0; i < n; i++)
+            q[i] = (int8_t)(uint8_t)bits_of((float)x[i] * factors[i] * inverse + ROUND_F32);
+    } else {
+#pragma omp simd
+        for (size_t i = 0; i < n; i++)
+            q[i] = (int8_t)(uint8_t)bits_of((float)x[i] * inverse + ROUND_F32);
     }
 }
 
-#define NAMED(name) PASTE(ent_kernels_, name)
-#define PASTE(a, b) PASTED(a, b)
-#define PASTED(a, b) a##b
-#define TEXT(name) QUOTED(name)
-#define QUOTED(name) #name
-
-extern const ent_kernels NAMED(ENT_LEVEL);
-const ent_kernels NAMED(ENT_LEVEL) = {
-    .name = TEXT(ENT_LEVEL),
+extern const ent_product_kernels ENT_LEVEL_NAMED(ent_products_);
+extern const ent_kernels ENT_LEVEL_NAMED(ent_kernels_);
+const ent_kernels ENT_LEVEL_NAMED(ent_kernels_) = {
+    .name = ENT_LEVEL_TEXT,
+    .products = &ENT_LEVEL_NAMED(ent_products_),
     .max = max_row,
-    .max_abs = max_abs_row,
     .sum_squares = sum_squares_row,
     .dot = dot_row,
     .dot3 = dot3_row,
@@ -352,5 +358,6 @@ const ent_kernels NAMED(ENT_LEVEL) = {
     .from_bf16 = from_bf16,
     .from_f16 = from_f16,
     .to_bf16 = to_bf16,
+    .largest = largest_of,
     .to_int8 = to_int8,
 };

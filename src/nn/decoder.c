@@ -205,12 +205,21 @@ void ent_decoder_init_weights(ent_decoder *d, uint64_t seed)
     }
 }
 
+size_t ent_decoder_projections(const ent_decoder *d)
+{
+    return d->config.n_layers * ENT_N_PROJ;
+}
+
+ent_tensor *ent_decoder_projection(ent_decoder *d, size_t i)
+{
+    return d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].w;
+}
+
 void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
 {
     assert(compute == ENT_COMPUTE_FP32 || !(d->train && !d->adapted));
-    for (size_t l = 0; l < d->config.n_layers; l++)
-        for (ent_proj p = 0; p < ENT_N_PROJ; p++)
-            d->layers[l].proj[p].w->compute = compute;
+    for (size_t i = 0; i < ent_decoder_projections(d); i++)
+        ent_decoder_projection(d, i)->compute = compute;
     d->lm_head->compute = compute;
 }
 

@@ -33,6 +33,10 @@ ent_params *ent_decoder_params(ent_decoder *decoder); /* borrowed */
  * other, and stored as it asks. Products with adapters are computed in FP32. */
 void ent_decoder_set_compute(ent_decoder *decoder, ent_compute compute);
 
+/* The weights of the projections, layer by layer: how many, and number i. */
+size_t ent_decoder_projections(const ent_decoder *decoder);
+ent_tensor *ent_decoder_projection(ent_decoder *decoder, size_t i);
+
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
  * +-1/sqrt(in)), B zero. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);

@@ -1,6 +1,6 @@
-/* Matrix products: the only way to multiply. A product is cut into fixed tiles that the threads of a rank share; each
- * tile is one single-threaded call of the backend, so bits don't depend on the number of threads. Weights stored as
- * bf16 or f16 are converted a panel at a time, never as a whole.
+/* Matrix products: the only way to multiply. The threads of a rank share a product; an element of it is the same
+ * operations in the same order whatever thread and CPU computes it (src/kernel/product.h). Weights stored as bf16 or
+ * f16 are converted a panel at a time, never as a whole.
  */
 #ifndef ENT_TENSOR_GEMM_H
 #define ENT_TENSOR_GEMM_H
@@ -45,6 +45,7 @@ void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_
  *
  *   FP32: as ent_gemm does, W of any storage type
  *   BF16: A is rounded to bf16, W is stored so; products of the two are exact in fp32, in which they are added up
+ *   INT8: W is stored as I8 with scales, each row of A is rounded to int8 with a scale of its own
  *
  * `scratch`: as many bytes as ent_gemm_weight_plan said for at least m rows, 64-byte aligned. */
 void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
@@ -55,14 +56,10 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
  * compute type asks; ENT_ENOMEM. */
 ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m);
 
-/* Takes the panels that conversion needs, for up to `threads` threads; ENT_ENOMEM. Call before the first product with
- * weights of another storage type; further calls keep what is there. */
-ent_status ent_gemm_prepare(int threads);
-
-/* The backend and the kernel it chose for this CPU: "OpenBLAS 0.3.21 Haswell". Part of what decides bits. */
+/* What decides the bits of products in fp32, and of those with frozen weights of this type: "fused fp32"; "bf16 values,
+ * fused fp32", where the CPU can't multiply bf16, or "bf16 by oneDNN 2.6.3 avx512_core_bf16, fused fp32". INT8: with
+ * bf16 for the weights that need it. */
 const char *ent_gemm_kernel(void);
-
-/* The same where products with frozen weights are of this type: "bf16 values by OpenBLAS 0.3.21 Haswell". */
 const char *ent_gemm_kernel_for(ent_compute compute);
 
 #endif

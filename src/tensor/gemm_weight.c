@@ -6,7 +6,9 @@
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
+#include "src/tensor/gemm_int8.h"
 #include "src/tensor/gemm_onednn.h"
+#include "src/tensor/observer.h"
 
 typedef struct rounding {
     const ent_real *from;
@@ -26,19 +28,75 @@ static void round_some(void *context, size_t begin, size_t end)
     }
 }
 
+#ifndef ENT_F64
+/* Rows of A as int8, each with its scale. */
+typedef struct quantization {
+    const float *from, *factors;
+    size_t columns;
+    float *scales;
+    int8_t *to;
+} quantization;
+
+static void quantize_rows(void *context, size_t begin, size_t end)
+{
+    const quantization *q = context;
+    const ent_kernels *kernels = ent_kernels_get();
+    for (size_t i = begin; i < end; i++) {
+        const float *x = q->from + i * q->columns;
+        float inverse;
+        q->scales[i] = ent_int8_scale(kernels->largest(x, q->factors, q->columns), &inverse);
+        kernels->to_int8(q->to + i * q->columns, x, q->factors, inverse, q->columns);
+    }
+}
+
+static size_t scales_bytes(size_t m)
+{
+    return (m * sizeof(float) + 63) / 64 * 64;
+}
+
+/* W stands between two scalings: the one on A's side goes into A before it is rounded, the other into C. */
+static void product_int8(float *c, size_t m, const float *a, const ent_tensor *w, bool transposed, float beta,
+                         void *scratch)
+{
+    const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
+    const quantization q = {a, transposed ? w->column_factors : w->row_scales, k, scratch,
+                            (int8_t *)scratch + scales_bytes(m)};
+    ent_tiles(m, 16, quantize_rows, (void *)&q);
+    ent_gemm_int8(c, m, n, k, q.to, q.scales, w->data, w->shape[1], transposed,
+                  transposed ? w->row_scales : w->column_factors, beta);
+}
+#endif
+
+static ent_status stored_otherwise(const ent_tensor *w, const char *in)
+{
+    return ent_fail(ENT_EINVAL, "%s: products in %s need a weight that is stored so, found %s",
+                    w->name ? w->name : "a weight", in, ent_dtype_name(w->dtype));
+}
+
 ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
 {
     const size_t widest = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1];
     *scratch = 0;
-    if (w->compute == ENT_COMPUTE_FP32)
+    switch (w->compute) {
+    case ENT_COMPUTE_INT8:
+        if (w->dtype != ENT_DTYPE_I8)
+            return stored_otherwise(w, "int8");
+#ifdef ENT_F64
+        return ent_fail(ENT_EINVAL, "int8 in double is not supported");
+#else
+        *scratch = scales_bytes(m) + m * widest;
         return ENT_OK;
-    if (w->dtype != ENT_DTYPE_BF16)
-        return ent_fail(ENT_EINVAL, "%s: products in bf16 need a weight that is stored so, found %s",
-                        w->name ? w->name : "a weight", ent_dtype_name(w->dtype));
-    if (ent_onednn_name())
-        return ent_onednn_plan(scratch, w, m);
-    *scratch = m * widest * sizeof(ent_real);
-    return ENT_OK;
+#endif
+    case ENT_COMPUTE_BF16:
+        if (w->dtype != ENT_DTYPE_BF16)
+            return stored_otherwise(w, "bf16");
+        if (ent_onednn_name())
+            return ent_onednn_plan(scratch, w, m);
+        *scratch = m * widest * sizeof(ent_real);
+        return ENT_OK;
+    default:
+        return w->dtype == ENT_DTYPE_I8 ? stored_otherwise(w, "fp32") : ENT_OK;
+    }
 }
 
 static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
@@ -46,6 +104,13 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+#ifndef ENT_F64
+    if (w->compute == ENT_COMPUTE_INT8) {
+        assert(w->dtype == ENT_DTYPE_I8);
+        product_int8(c, m, a, w, transposed, beta, scratch);
+        return;
+    }
+#endif
     if (w->compute == ENT_COMPUTE_BF16) {
         assert(w->dtype == ENT_DTYPE_BF16);
         if (ent_onednn_name()) {
@@ -65,6 +130,8 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
                      void *scratch)
 {
     const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
+    if (w->observer)
+        ent_observe(w->observer, a, m, transposed);
     product(c, m, a, w, transposed, beta, scratch);
     ent_profile_enter(outer);
 }
@@ -72,11 +139,12 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
 const char *ent_gemm_kernel_for(ent_compute compute)
 {
     static char name[192];
+    const char *int8 = compute == ENT_COMPUTE_INT8 ? "int8, " : "";
     if (compute == ENT_COMPUTE_FP32)
         return ent_gemm_kernel();
     if (ent_onednn_name())
-        snprintf(name, sizeof name, "bf16 by %s, %s", ent_onednn_name(), ent_gemm_kernel());
+        snprintf(name, sizeof name, "%sbf16 by %s, %s", int8, ent_onednn_name(), ent_gemm_kernel());
     else
-        snprintf(name, sizeof name, "bf16 values by %s", ent_gemm_kernel());
+        snprintf(name, sizeof name, "%sbf16 values, %s", int8, ent_gemm_kernel());
     return name;
 }

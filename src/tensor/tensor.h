@@ -11,7 +11,7 @@
 enum { ENT_MAX_DIMS = 4 };
 
 /* What products with a frozen weight are computed in (src/tensor/gemm.h). */
-typedef enum { ENT_COMPUTE_FP32, ENT_COMPUTE_BF16 } ent_compute;
+typedef enum { ENT_COMPUTE_FP32, ENT_COMPUTE_BF16, ENT_COMPUTE_INT8 } ent_compute;
 
 typedef struct ent_tensor {
     size_t n_dims; /* 0: a scalar */
@@ -22,7 +22,11 @@ typedef struct ent_tensor {
     bool requires_grad;  /* a gradient flows through this tensor */
     const char *name;    /* borrowed; parameters have one */
     ent_compute compute; /* of products with it, if it is a frozen weight */
-    bool spare;          /* the values are a tape's, and no backward reads them: see ent_tape_release */
+    /* Of a matrix of I8: w(i, j) = row_scales[i] data(i, j) column_factors[j]. Products take the column's factor with
+     * the other operand. */
+    const float *row_scales, *column_factors;
+    struct ent_observer *observer; /* sees the operands of products with this weight; NULL: nobody does */
+    bool spare;                    /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
 
 /* A tensor that describes memory of the caller, of ENT_REAL_DTYPE. */

@@ -9,7 +9,6 @@
 #include "src/base/profile.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
-#include "src/tensor/gemm.h"
 
 /* Behind the gradient, the sums carry these of a step; so one reduction does it all. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_TOKENS, SUM_FAILED, SUM_STOPPED, N_SUMS };
@@ -42,7 +41,6 @@ static ent_status take_memory(ent_trainer *t)
     ent_tensor *loss;
     const ent_tokens tokens = {.n = t->options.seq_len};
     const ent_rng rng = {.seed = t->options.seed};
-    ENT_GO(ent_gemm_prepare(ent_threads()));
     ENT_GO(ent_tape_new(&plan, true));
     ENT_GO(ent_decoder_loss(&loss, plan, t->decoder, &tokens, NULL, &rng));
     ENT_GO(ent_tape_backward(plan, loss, 1));

@@ -59,7 +59,7 @@ same "killed" calm killed
   { grep -q compute.precision "$WORK/log" && ok "another precision is refused: $(tail -1 "$WORK/log")" || bad "another precision: $(cat "$WORK/log")"; }
 
 # The converted weights.
-cache() { ls "$1"/cache/weights-*.bf16; }
+cache() { ls "$1"/cache/weights-*; }
 [ "$(cache stopped | wc -l)" = 1 ] && ok "one file of weights" || bad "files of weights: $(cache stopped)"
 made=$(stat -c '%i %Y' "$(cache calm)")
 check "used again" run calm 2 1 "${C[@]}" --resume

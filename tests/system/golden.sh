@@ -4,7 +4,6 @@
 . "$(dirname "$0")/lib.sh" "$@"
 golden=$SOURCE/golden_traces changed=$3/training_loop_changed; cd "$WORK" || exit 1
 trace() { "$BIN/entrenar" trace "$@"; }
-export OPENBLAS_CORETYPE=Haswell # as golden_traces/capture
 if ! trace record -o t.json -- true >log 2>&1 && grep -q 'lets no process be traced' log; then
   echo "SKIPPED: PTRACE IS NOT ALLOWED HERE: no golden trace was compared: $(cat log)"; exit 77
 fi

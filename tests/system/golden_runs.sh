@@ -2,7 +2,6 @@
 # The golden runs compute what they did, without mpirun, on 2 and on 3 ranks: the same bits. usage: golden_runs.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 golden=$SOURCE/golden_traces; cd "$WORK" || exit 1
-export OPENBLAS_CORETYPE=Haswell # as golden_traces/capture
 grep -v '^#' "$golden/runs/list" >list
 while read -r name config optimizer lr precision; do
   for n in 0 2 3; do

@@ -43,7 +43,7 @@ rule "the golden examples know the public header only" "$(includes '"' golden_tr
 belongs() { # header, its files
   rule "<$1> only in $2" "$(includes "<([^>]*/)?$1>" "${CODE[@]}" | grep -vE "^$2:")"
 }
-belongs 'cblas\.h' 'src/tensor/gemm_[a-z0-9_]*\.c'
+belongs 'immintrin\.h' 'src/kernel/(product|product_int8|words)\.[ch]'
 belongs '(dnnl|oneapi)[^>]*' 'src/tensor/gemm_[a-z0-9_]*\.[ch]'
 belongs 'hdf5(_hl)?\.h' 'io/hdf5[a-z0-9_]*\.c'
 belongs 'jansson\.h' 'io/json[a-z0-9_]*\.c'

@@ -3,8 +3,6 @@
 # last one's. usage: no_allocation.sh BIN SOURCE COUNTER
 . "$(dirname "$0")/lib.sh" "$@"
 COUNTER=$3
-# OpenBLAS's own AVX-512 kernels for small products take and return a buffer each time: ours are what is counted.
-export OPENBLAS_CORETYPE=Haswell
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 counted() { COUNT_MALLOC_FILE=$WORK/count LD_PRELOAD=$COUNTER "$BIN/entrenar-train" config.yaml "$@"; }
 for kind in lora full packed recompute bf16; do

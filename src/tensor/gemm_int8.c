@@ -1,0 +1,63 @@
+#include "src/tensor/gemm_int8.h"
+
+#include "src/base/profile.h"
+#include "src/kernel/kernels.h"
+#include "src/tensor/gemm_parts.h"
+
+typedef struct operands {
+    float *c;
+    const int8_t *a, *b;
+    const float *row_scales, *column_scales;
+    size_t stride;
+    bool transposed;
+    float beta;
+} operands;
+
+/* Words of a sliver, one for each two terms, and a row of them behind. */
+static size_t sliver(size_t width, size_t k)
+{
+    return width * ((k + 1) / 2 + 1);
+}
+
+static void pack_a(const ent_product *p, ent_packed to, size_t i, size_t m, size_t l, size_t k)
+{
+    const ent_product_kernels *kernels = ent_kernels_get()->products;
+    const operands *o = p->context;
+    const size_t width = kernels->rows;
+    for (size_t r = 0; r < m; r += width)
+        kernels->pack_int8(to.a_words + r / width * sliver(width, k), o->a + (i + r) * p->k + l, p->k, false,
+                           m - r < width ? m - r : width, k, width, true);
+}
+
+static void pack_b(const ent_product *p, ent_packed to, size_t j, size_t n, size_t l, size_t k)
+{
+    const ent_product_kernels *kernels = ent_kernels_get()->products;
+    const operands *o = p->context;
+    const size_t width = kernels->columns;
+    for (size_t s = 0; s < n; s += width)
+        kernels->pack_int8(to.b_words + s / width * sliver(width, k),
+                           o->b + (o->transposed ? (j + s) * o->stride + l : l * o->stride + j + s), o->stride,
+                           !o->transposed, n - s < width ? n - s : width, k, width, false);
+}
+
+static void tiles(const ent_product *p, ent_packed from, size_t i, size_t m, size_t j, size_t n, size_t k, size_t l)
+{
+    const ent_product_kernels *kernels = ent_kernels_get()->products;
+    const operands *o = p->context;
+    const size_t rows = kernels->rows, columns = kernels->columns;
+    for (size_t r = 0; r < m; r += rows)
+        for (size_t s = 0; s < n; s += columns)
+            kernels->tile_int8(o->c + (i + r) * p->n + j + s, p->n, m - r < rows ? m - r : rows,
+                               n - s < columns ? n - s : columns, k, from.a_words + r / rows * sliver(rows, k),
+                               from.b_words + s / columns * sliver(columns, k), o->row_scales + i + r,
+                               o->column_scales + j + s, l == 0 ? o->beta : 1);
+}
+
+void ent_gemm_int8(float *c, size_t m, size_t n, size_t k, const int8_t *a, const float *row_scales, const int8_t *b,
+                   size_t stride, bool transposed, const float *column_scales, float beta)
+{
+    const operands o = {c, a, b, row_scales, column_scales, stride, transposed, beta};
+    ent_product p = {m, n, k, ENT_PRODUCT_DEPTH_INT8, pack_a, pack_b, tiles, &o, 0, 0};
+    ent_profile_count(ENT_FLOPS_INT8, m, n, k);
+    ent_product_shared(&p);
+}

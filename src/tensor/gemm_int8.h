@@ -1,0 +1,14 @@
+/* Products of int8 with scales, exact but for the scaling. */
+#ifndef ENT_TENSOR_GEMM_INT8_H
+#define ENT_TENSOR_GEMM_INT8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* C = row_scale A op(B) column_scale + beta C: (m, n) = (m, k) (k, n). A has no gaps; rows of B have `stride` numbers,
+ * as it is stored; op(B) is B^T where `transposed`. No number is -128. Shared by the threads of the rank. */
+void ent_gemm_int8(float *c, size_t m, size_t n, size_t k, const int8_t *a, const float *row_scales, const int8_t *b,
+                   size_t stride, bool transposed, const float *column_scales, float beta);
+
+#endif
