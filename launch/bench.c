@@ -14,6 +14,7 @@ enum { SEED = 42 };
 void ent_bench_close(ent_bench *b)
 {
     free(b->seconds);
+    free(b->roofs);
     free(b->doc_start);
     free(b->targets);
     free(b->ids);
@@ -55,15 +56,18 @@ static ent_status open_model(ent_bench *b)
     return ent_comm_agree(b->comm, ent_model_open(&b->model, &options));
 }
 
-/* Random tokens; every one but the last of a unit has the next as its target. */
+/* Room for what is measured. Random tokens; every one but the last of a unit has the next as its target. */
 static ent_status make_tokens(ent_bench *b)
 {
+    const size_t steps = (size_t)b->options->repeat;
     const size_t units = (size_t)b->options->config->training.batch_size;
     const size_t n = (size_t)b->options->config->data.seq_len;
     const ent_rng rng = {.seed = SEED, .stream = ENT_STREAM_SAMPLE};
     ENT_TRY(ent_calloc(&b->ids, units * n, sizeof *b->ids, "tokens"));
     ENT_TRY(ent_calloc(&b->targets, units * n, sizeof *b->targets, "tokens"));
     ENT_TRY(ent_calloc(&b->doc_start, n, sizeof *b->doc_start, "tokens"));
+    ENT_TRY(ent_calloc(&b->seconds, steps, sizeof *b->seconds, "measurements"));
+    ENT_TRY(ent_calloc(&b->roofs, steps + 1, sizeof *b->roofs, "measurements"));
     for (size_t i = 0; i < units * n; i++)
         b->ids[i] = (int32_t)ent_random_below(&rng, i, (uint32_t)b->model.config.vocab_size);
     for (size_t i = 0; i < units * n; i++)
@@ -105,24 +109,26 @@ static ent_status open_trainer(ent_bench *b)
         .seq_len = (size_t)c->data.seq_len,
         .seed = SEED};
     ent_decoder_recompute(b->model.decoder, c->compute.recompute == ENT_RECOMPUTE_LAYER);
-    ENT_TRY(ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options));
-    return ent_calloc(&b->seconds, (size_t)b->options->repeat, sizeof *b->seconds, "measurements");
+    return ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options);
 }
 
-/* All ranks measure at once, as they work at once. */
+/* All ranks measure at once, as they work at once. What that takes of memory isn't the step's. */
 static ent_status measure_roof(ent_bench *b)
 {
     double mine[ENT_N_FLOPS] = {0};
     int64_t rates[ENT_N_FLOPS];
+    const double peak = ent_resident_peak();
+    b->peak = b->done && peak > b->peak ? peak : b->peak;
     ENT_TRY(b->comm->barrier(b->comm));
     const ent_status st =
-        ent_roof_measure(mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.2);
+        ent_roof_measure(mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.1);
     ENT_TRY(ent_comm_agree(b->comm, st));
     for (int i = 0; i < ENT_N_FLOPS; i++)
         rates[i] = (int64_t)mine[i];
     ENT_TRY(b->comm->sum_i64(b->comm, rates, ENT_N_FLOPS));
     for (int i = 0; i < ENT_N_FLOPS; i++)
-        b->roof[i] = (double)rates[i];
+        b->roofs[b->steps][i] = (double)rates[i];
+    ent_resident_forget_peak();
     return ENT_OK;
 }
 
@@ -156,7 +162,7 @@ ent_status ent_bench_step(ent_bench *b)
         b->sum.flops[i] += (uint64_t)flops[i];
     for (int i = 0; i < ENT_N_PHASES; i++)
         b->sum.seconds[i] += p.seconds[i];
-    return ENT_OK;
+    return measure_roof(b);
 }
 
 ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_comm *comm)
@@ -172,11 +178,11 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     ENT_TRY(open_model(b));
     ENT_TRY(ent_comm_agree(comm, make_tokens(b)));
     ENT_TRY(ent_comm_agree(comm, convert_weights(b)));
-    ENT_TRY(measure_roof(b));
-    ent_resident_forget_peak(); /* of what measuring took: the step's is asked for */
     ENT_TRY(ent_comm_agree(comm, open_trainer(b)));
     ent_plan_memory(&b->plan, b->model.decoder, &b->model.config, b->trainer, (size_t)options->config->data.seq_len);
     b->plan.program = program;
     b->plan.file_cache = (double)(options->config->training.batch_size * options->config->data.seq_len) * 8;
-    return one_step(b, &warm, &seconds);
+    ent_resident_forget_peak(); /* of what calibration took */
+    ENT_TRY(one_step(b, &warm, &seconds));
+    return measure_roof(b);
 }

@@ -20,9 +20,12 @@ typedef struct ent_bench {
     ent_bench_weights weights;
     ent_trainer *trainer;
     int32_t *ids, *targets, *doc_start; /* of all units; doc_start of one */
-    double roof[ENT_N_FLOPS];           /* operations a second of the whole world; 0: none of that kind run */
+    /* Operations a second of the whole world, before the first step and after each: what else the machine does changes
+     * with time. 0: none of that kind run. */
+    double (*roofs)[ENT_N_FLOPS];
     ent_memory_plan plan;
     double *seconds; /* of each measured step */
+    double peak;     /* bytes of memory in steps, of this rank; 0: not told */
     int64_t steps;   /* measured */
     int64_t done;    /* all steps */
     ent_profile sum; /* over the measured steps: this rank's seconds, the world's operations */
@@ -34,7 +37,7 @@ typedef struct ent_bench {
 ent_status ent_bench_open(ent_bench *out, const ent_bench_options *options, ent_comm *comm);
 void ent_bench_close(ent_bench *bench);
 
-/* One measured step. Collective. */
+/* One measured step, and the roof again. Collective. */
 ent_status ent_bench_step(ent_bench *bench);
 
 /* The numbers as JSON members of `to`; as a table. `peak`: of memory, the largest of all ranks; 0: not told. */
@@ -42,6 +45,9 @@ void ent_bench_add(ent_json *to, const ent_bench *bench, double peak);
 void ent_bench_print(const ent_bench *bench, double peak);
 
 double ent_bench_rate(const ent_bench *bench, int64_t step); /* tokens/s of a measured step; -1: the median */
+
+/* The roof of a kind of operations: the median of what was measured. */
+double ent_bench_roof(const ent_bench *bench, ent_flop_kind kind);
 
 /* The median of n >= 1 numbers. */
 double ent_median(const double *x, size_t n);

@@ -42,19 +42,49 @@ static double operations(const ent_bench *b) /* of a step, all ranks */
     return all / (double)b->steps;
 }
 
-/* Time that the products would take at the roof of their precision, over the time of the step. */
-static double share_of_roof(const ent_bench *b)
+/* The median of value(b, i, what) over i < n; the first where there is no memory for more. */
+static double median_of(const ent_bench *b, size_t n, double (*value)(const ent_bench *, size_t, int), int what)
+{
+    double *x = malloc(n * sizeof *x), median = value(b, 0, what);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = value(b, i, what);
+    if (x)
+        median = ent_median(x, n);
+    free(x);
+    return median;
+}
+
+static double roof_at(const ent_bench *b, size_t i, int kind)
+{
+    return b->roofs[i][kind];
+}
+
+double ent_bench_roof(const ent_bench *b, ent_flop_kind kind)
+{
+    return median_of(b, (size_t)b->steps + 1, roof_at, (int)kind);
+}
+
+/* Time that the products would take at the roof of their precision, as it was before and after step i, over the time of
+ * the step. */
+static double share_at(const ent_bench *b, size_t i, int unused)
 {
     double at_roof = 0;
-    for (int i = 0; i < ENT_N_FLOPS; i++)
-        at_roof += b->sum.flops[i] ? (double)b->sum.flops[i] / (double)b->steps / b->roof[i] : 0;
-    return at_roof / ent_median(b->seconds, (size_t)b->steps);
+    (void)unused;
+    for (int k = 0; k < ENT_N_FLOPS; k++)
+        if (b->sum.flops[k])
+            at_roof += (double)b->sum.flops[k] / (double)b->steps / ((b->roofs[i][k] + b->roofs[i + 1][k]) / 2);
+    return at_roof / b->seconds[i];
+}
+
+static double share_of_roof(const ent_bench *b)
+{
+    return median_of(b, (size_t)b->steps, share_at, 0);
 }
 
 /* The roof of the precision that the run is of. */
 static double main_roof(const ent_bench *b)
 {
-    return b->roof[b->options->config->compute.precision];
+    return ent_bench_roof(b, (ent_flop_kind)b->options->config->compute.precision);
 }
 
 static const char *const precisions[] = {"fp32", "bf16", "int8"};
@@ -100,14 +130,21 @@ void ent_bench_add(ent_json *to, const ent_bench *b, double peak)
     ent_json_add_double(to, "step_seconds", ent_median(b->seconds, (size_t)b->steps));
     ent_json_add_double(to, "flops_per_token", operations(b) / tokens(b));
     ent_json *flops = ent_json_add_object(to, "flops_per_step");
-    ent_json *roofs = ent_json_add_object(to, "roofs_gflops");
+    ent_json *roofs = ent_json_add_object(to, "roofs_gflops"), *all_roofs = ent_json_add_object(to, "roofs_gflops_all");
     for (int i = 0; i < ENT_N_FLOPS; i++) {
         ent_json_add_int(flops, precisions[i], (int64_t)b->sum.flops[i] / b->steps);
-        if (b->roof[i] > 0)
-            ent_json_add_double(roofs, precisions[i], b->roof[i] * 1e-9);
+        if (b->roofs[0][i] > 0) {
+            ent_json_add_double(roofs, precisions[i], ent_bench_roof(b, (ent_flop_kind)i) * 1e-9);
+            ent_json *every = ent_json_add_array(all_roofs, precisions[i]);
+            for (int64_t j = 0; j <= b->steps; j++)
+                ent_json_add_double(every, NULL, b->roofs[j][i] * 1e-9);
+        }
     }
     ent_json_add_double(to, "roof_gflops", main_roof(b) * 1e-9);
     ent_json_add_double(to, "share_of_roof", share_of_roof(b));
+    ent_json *shares = ent_json_add_array(to, "share_of_roof_all");
+    for (int64_t i = 0; i < b->steps; i++)
+        ent_json_add_double(shares, NULL, share_at(b, (size_t)i, 0));
     ent_json_add_double(to, "loss", b->loss);
     add_phases(ent_json_add_object(to, "phases"), b);
     ent_json_add_double(to, "mapped_weights_mib", b->plan.mapped_weights / 0x1p20);

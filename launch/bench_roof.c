@@ -8,7 +8,7 @@
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
-enum { SQUARE = 1024, MOST_RUNS = 64, PASSES = 2 };
+enum { SQUARE = 1024, MOST_RUNS = 64 };
 
 /* Two matrices of random-looking numbers beside the weight: in memory that goes back to the system at once. */
 typedef struct operands {
@@ -130,14 +130,10 @@ ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_params *params, s
 {
     for (int i = 0; i < ENT_N_FLOPS; i++)
         out[i] = 0;
-    for (int pass = 0; pass < PASSES; pass++) {
-        for (size_t i = 0; i < params->count; i++)
-            if (is_new_shape(params, i))
-                ENT_TRY(try_weight(&out[kind_of(&params->items[i]->tensor)], &params->items[i]->tensor, rows,
-                                   seconds / PASSES));
-        ENT_TRY(try_squares(&out[ENT_FLOPS_FP32], seconds / PASSES));
-    }
-    return ENT_OK;
+    for (size_t i = 0; i < params->count; i++)
+        if (is_new_shape(params, i))
+            ENT_TRY(try_weight(&out[kind_of(&params->items[i]->tensor)], &params->items[i]->tensor, rows, seconds));
+    return try_squares(&out[ENT_FLOPS_FP32], seconds);
 }
 
 static void warm_thread(void *context, size_t begin, size_t end)

@@ -28,9 +28,9 @@ static const char usage[] =
     "  --compare \"OPTIONS\"  a second configuration, the first with these options: steps of both in turn, and their "
     "ratio\n";
 
-static ent_status peak_of_all(double *out, ent_comm *comm)
+static ent_status peak_of_all(double *out, const ent_bench *b, ent_comm *comm)
 {
-    int64_t bytes = (int64_t)ent_resident_peak();
+    int64_t bytes = (int64_t)b->peak;
     ENT_TRY(comm->max_i64(comm, &bytes, 1));
     *out = (double)bytes;
     return ENT_OK;
@@ -44,7 +44,7 @@ static ent_status bench(const ent_bench_options *options, ent_comm *comm)
     ENT_GO(ent_bench_open(&b, options, comm));
     for (long i = 0; i < options->repeat; i++)
         ENT_GO(ent_bench_step(&b));
-    ENT_GO(peak_of_all(&peak, comm));
+    ENT_GO(peak_of_all(&peak, &b, comm));
     if (comm->rank == 0 && options->json) {
         ent_json *root = ent_json_new_object();
         ent_bench_add(root, &b, peak);

@@ -80,7 +80,7 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     const size_t longest = longest_unit(&p->unit_tokens, p->run.train);
     p->unit_flops = ent_plan_unit(&m->config, m->lora.r ? &m->lora : NULL, p->unit_tokens, p->unit_tokens - 1,
                                   config->compute.recompute == ENT_RECOMPUTE_LAYER);
-    ENT_TRY(ent_roof_measure(roofs, ent_decoder_params(m->decoder), seq_len, 0.15));
+    ENT_TRY(ent_roof_measure(roofs, ent_decoder_params(m->decoder), seq_len, 0.3));
     p->fp32_roof = roofs[ENT_FLOPS_FP32];
     p->roof = roofs[config->compute.precision]; /* kinds of operations stand in the order of precisions */
     p->unit_at_roof = p->unit_flops.frozen / p->roof + p->unit_flops.other / p->fp32_roof;

@@ -1,6 +1,6 @@
 """Judges the numbers of `entrenar bench --json` and `entrenar plan --json` against ones that are computed here, from the
 model's shape and the rules of the step alone. usage: bench.py CHECK FILE..."""
-import json, math, os, struct, sys
+import json, math, os, statistics, struct, sys
 
 PHASES = "other products attention norms elementwise loss optimizer reduction waiting".split()
 LLAMA_162M = dict(vocab_size=32000, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, num_key_value_heads=12,
@@ -65,16 +65,24 @@ def keys(path, name, precision="fp32"):
     expected[precision] += frozen
     equal("operations of a step", b["flops_per_step"], expected)
     within("operations a token", b["flops_per_token"], flops / (n * units) * (1 - 1e-12), flops / (n * units) * (1 + 1e-12))
-    rates = sorted(b["tokens_per_s_all"])
-    equal("median", b["tokens_per_s"], rates[len(rates) // 2]) if len(rates) % 2 else None
+    rates = b["tokens_per_s_all"]
+    equal("median", b["tokens_per_s"], sorted(rates)[len(rates) // 2]) if len(rates) % 2 else None
     within("seconds of a step", b["step_seconds"] * b["tokens_per_s"] / (n * units), 1 - 1e-9, 1 + 1e-9)
     equal("phases", sorted(b["phases"]), sorted(PHASES))
     mean = sum(n * units / rate for rate in rates) / len(rates)
     within("phases over the step", sum(b["phases"].values()) / mean, 0.5, 1)
     for phase in PHASES[:-1]:
         within(phase, b["phases"][phase], 1e-9, mean)
-    at_roof = sum(f / (b["roofs_gflops"][p] * 1e9) for p, f in b["flops_per_step"].items() if f)
-    within("share", b["share_of_roof"] / (at_roof / b["step_seconds"]), 1 - 1e-9, 1 + 1e-9)
+    roofs, tokens = b["roofs_gflops_all"], n * units
+    shares = [
+        sum(f / ((roofs[k][i] + roofs[k][i + 1]) / 2 * 1e9) for k, f in b["flops_per_step"].items() if f) / (tokens / rates[i])
+        for i in range(len(rates))
+    ]
+    for got, want in zip(b["share_of_roof_all"], shares, strict=True):
+        within("share of a step", got / want, 1 - 1e-9, 1 + 1e-9)
+    equal("share", b["share_of_roof"], statistics.median(b["share_of_roof_all"]))
+    for kind, roof in b["roofs_gflops"].items():
+        equal("roof", roof, statistics.median(roofs[kind]))
     equal("roof", b["roof_gflops"], b["roofs_gflops"][b["precision"]])
     equal("precision", b["precision"], precision)
     equal("bytes of optimizer", b["planned_bytes"]["optimizer"], 8 * trained(c, r, targets))
