@@ -89,7 +89,7 @@ static ent_status try_weight(double *best, const ent_tensor *w, size_t rows, dou
 {
     operands o;
     size_t scratch;
-    const size_t out = w->shape[0], in = w->shape[1], few = out > 16384 && rows > 128 ? 128 : rows;
+    const size_t out = w->shape[0], in = w->shape[1], few = out > 16384 && rows > 256 ? 256 : rows;
     ENT_TRY(ent_gemm_weight_plan(&scratch, w, few));
     ENT_TRY(take(&o, few, in, out, scratch));
     for (product_kind kind = FORWARD; kind <= BACKWARD; kind++) {
