@@ -33,6 +33,8 @@ extern "C" {
 #include "src/text/tokenizer.h"
 #include "src/text/unit.h"
 
+#include "src/merge/merge.h" /* models into one */
+
 #include "src/comm/comm.h"     /* ranks */
 #include "src/train/trainer.h" /* units, step, evaluation */
 

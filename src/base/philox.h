@@ -7,7 +7,13 @@
 #include <stdint.h>
 
 /* What a draw is for. Numbers are part of every run's result: never renumber. */
-enum ent_stream { ENT_STREAM_INIT = 1, ENT_STREAM_SHUFFLE = 2, ENT_STREAM_DROPOUT = 3, ENT_STREAM_SAMPLE = 4 };
+enum ent_stream {
+    ENT_STREAM_INIT = 1,
+    ENT_STREAM_SHUFFLE = 2,
+    ENT_STREAM_DROPOUT = 3,
+    ENT_STREAM_SAMPLE = 4,
+    ENT_STREAM_MERGE = 5
+};
 
 typedef struct ent_rng {
     uint64_t seed;
