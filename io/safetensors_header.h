@@ -1,4 +1,4 @@
-/* The header of one safetensors file. Part of io/safetensors.c. */
+/* The header of one safetensors file, read and made. For the readers and writers of the format. */
 #ifndef ENT_IO_SAFETENSORS_HEADER_H
 #define ENT_IO_SAFETENSORS_HEADER_H
 
@@ -17,5 +17,13 @@ typedef struct ent_st_entry {
  * order of the data; their names and the metadata stay in *header (caller frees). ENT_EFORMAT; ENT_EUNSUPPORTED. */
 ent_status ent_st_read_header(ent_st_entry **entries, size_t *count, ent_json **header, const char *path,
                               const unsigned char *data, size_t size);
+
+/* *start (caller frees) = the *n bytes that a file of these tensors (name, dtype, shape used) begins with: the length
+ * of the header and the header, which ends where data is aligned. Sorts `tensors` into the order of the data. */
+ent_status ent_st_make_start(char **start, size_t *n, const ent_st_tensor **tensors, size_t count,
+                             const ent_st_pair *metadata, size_t n_metadata);
+
+/* The bytes of a tensor's data, by its shape and type. */
+size_t ent_st_data_bytes(const ent_st_tensor *tensor);
 
 #endif

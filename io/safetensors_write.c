@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "io/atomic_file.h"
-#include "io/json.h"
-#include "io/safetensors.h"
+#include "io/safetensors_header.h"
 #include "src/base/mem.h"
 
-enum { ALIGNMENT = 8 }; /* of the data in the file */
+enum { LENGTH_BYTES = 8, ALIGNMENT = 8 }; /* of the data in the file */
 
 /* Wider types first, so that each tensor is aligned to its type whatever the ones before it hold; then by name. */
 static int by_type_and_name(const void *a, const void *b)
@@ -17,14 +16,20 @@ static int by_type_and_name(const void *a, const void *b)
     return n != m ? (n > m ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-/* *out = the header's text (caller frees), padded with spaces; *bytes[i] = the size of sorted tensor i. */
-static ent_status make_header(char **out, size_t *bytes, const ent_st_tensor *const *sorted, size_t count,
-                              const ent_st_pair *metadata, size_t n_metadata)
+size_t ent_st_data_bytes(const ent_st_tensor *t)
+{
+    size_t bytes = ent_dtype_size(t->dtype);
+    for (size_t d = 0; d < t->n_dims; d++)
+        bytes *= t->shape[d];
+    return bytes;
+}
+
+/* *out = the header's text (caller frees). */
+static ent_status make_header(char **out, const ent_st_tensor *const *sorted, size_t count, const ent_st_pair *metadata,
+                              size_t n_metadata)
 {
     size_t end = 0;
-    char *text = NULL;
     ent_json *root = ent_json_new_object();
-    ent_status st;
     ent_json *pairs = ent_json_add_object(root, "__metadata__");
     ent_json_add_string(pairs, "format", "pt");
     for (size_t i = 0; i < n_metadata; i++)
@@ -35,22 +40,34 @@ static ent_status make_header(char **out, size_t *bytes, const ent_st_tensor *co
         assert(t->n_dims <= ENT_SAFETENSORS_MAX_DIMS);
         ent_json_add_string(entry, "dtype", ent_dtype_name(t->dtype));
         ent_json *shape = ent_json_add_array(entry, "shape");
-        bytes[i] = ent_dtype_size(t->dtype);
-        for (size_t d = 0; d < t->n_dims; d++) {
+        for (size_t d = 0; d < t->n_dims; d++)
             ent_json_add_int(shape, NULL, (int64_t)t->shape[d]);
-            bytes[i] *= t->shape[d];
-        }
         ent_json *offsets = ent_json_add_array(entry, "data_offsets");
         ent_json_add_int(offsets, NULL, (int64_t)end);
-        end += bytes[i];
+        end += ent_st_data_bytes(t);
         ent_json_add_int(offsets, NULL, (int64_t)end);
     }
-    ENT_GO(ent_json_print(&text, root, false));
-    const size_t n = strlen(text), padding = (ALIGNMENT - n % ALIGNMENT) % ALIGNMENT;
-    ENT_GO(ent_format(out, "%s%*s", text, (int)padding, ""));
+    const ent_status st = ent_json_print(out, root, false);
+    ent_json_free(root);
+    return st;
+}
+
+ent_status ent_st_make_start(char **start, size_t *n, const ent_st_tensor **tensors, size_t count,
+                             const ent_st_pair *metadata, size_t n_metadata)
+{
+    char *text = NULL;
+    ent_status st;
+    qsort(tensors, count, sizeof *tensors, by_type_and_name);
+    ENT_GO(make_header(&text, tensors, count, metadata, n_metadata));
+    const size_t used = strlen(text), length = (used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    ENT_GO(ent_calloc(start, LENGTH_BYTES + length, 1, "a header"));
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        (*start)[i] = (char)(length >> (8 * i));
+    memset(*start + LENGTH_BYTES, ' ', length);
+    memcpy(*start + LENGTH_BYTES, text, used);
+    *n = LENGTH_BYTES + length;
 done:
     free(text);
-    ent_json_free(root);
     return st;
 }
 
@@ -59,29 +76,22 @@ ent_status ent_safetensors_write_with(const char *path, const ent_st_tensor *ten
 {
     const ent_st_tensor **sorted = NULL;
     ent_atomic_part *parts = NULL;
-    size_t *bytes = NULL;
-    char *header = NULL;
-    unsigned char length[8];
+    char *start = NULL;
+    size_t n;
     ent_status st;
     ENT_GO(ent_calloc(&sorted, count, sizeof *sorted, path));
-    ENT_GO(ent_calloc(&bytes, count, sizeof *bytes, path));
     ENT_GO(ent_calloc(&parts, count + 2, sizeof *parts, path));
     for (size_t i = 0; i < count; i++)
         sorted[i] = &tensors[i];
-    qsort(sorted, count, sizeof *sorted, by_type_and_name);
-    ENT_GO(make_header(&header, bytes, sorted, count, metadata, n_metadata));
-    const size_t n = strlen(header);
-    for (size_t i = 0; i < sizeof length; i++)
-        length[i] = (unsigned char)(n >> (8 * i));
-    parts[0] = (ent_atomic_part){length, sizeof length};
-    parts[1] = (ent_atomic_part){header, n};
+    ENT_GO(ent_st_make_start(&start, &n, sorted, count, metadata, n_metadata));
+    parts[0] = (ent_atomic_part){start, LENGTH_BYTES};
+    parts[1] = (ent_atomic_part){start + LENGTH_BYTES, n - LENGTH_BYTES};
     for (size_t i = 0; i < count; i++)
-        parts[i + 2] = (ent_atomic_part){sorted[i]->data, bytes[i]};
+        parts[i + 2] = (ent_atomic_part){sorted[i]->data, ent_st_data_bytes(sorted[i])};
     ENT_GO(ent_atomic_write_parts(path, parts, count + 2));
 done:
-    free(header);
+    free(start);
     free(parts);
-    free(bytes);
     free(sorted);
     return st;
 }
