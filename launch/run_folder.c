@@ -10,8 +10,8 @@
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "io/model_weights.h"
+#include "io/model_write.h"
 #include "io/peft.h"
-#include "io/text.h"
 #include "src/base/mem.h"
 
 /* What a run leaves, and --overwrite removes. Nothing else in the folder is touched. */
@@ -303,38 +303,6 @@ ent_status ent_run_folder_checkpoint(const ent_run *run)
     return ENT_OK;
 }
 
-/* Files of the model folder that a fully trained model needs beside its weights. */
-static ent_status copy_model_files(const ent_run *run, const char *folder)
-{
-    static const char *const names[] = {"config.json",
-                                        "generation_config.json",
-                                        "tokenizer.json",
-                                        "tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "chat_template.jinja",
-                                        "tokenizer.model",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "added_tokens.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        ent_status st;
-        char *from = NULL, *to = NULL, *text = NULL;
-        size_t n;
-        ENT_GO(ent_format(&from, "%s/%s", run->config->model.path, names[i]));
-        if (access(from, F_OK) == 0) {
-            ENT_GO(ent_format(&to, "%s/%s", folder, names[i]));
-            ENT_GO(ent_text_read_file(&text, &n, from));
-            ENT_GO(ent_atomic_write(to, text, n));
-        }
-    done:
-        free(from);
-        free(to);
-        free(text);
-        ENT_TRY(st);
-    }
-    return ENT_OK;
-}
-
 typedef struct full_model {
     const ent_run *run;
     const ent_st_tensor *tensors;
@@ -348,7 +316,7 @@ static ent_status write_model(const char *folder, const void *context)
     ENT_TRY(ent_format(&file, "%s/model.safetensors", folder));
     ent_status st = ent_safetensors_write(file, m->tensors, m->count);
     free(file);
-    return st == ENT_OK ? copy_model_files(m->run, folder) : st;
+    return st == ENT_OK ? ent_model_copy_files(folder, m->run->config->model.path) : st;
 }
 
 ent_status ent_run_folder_save(const ent_run *run, const char *name)
