@@ -206,7 +206,8 @@ static void faults_of_calls(void **state)
     ent_tokenizer_free(NULL);
 }
 
-/* n bytes of words in no order, and the time that encoding takes; the text comes back. */
+/* n bytes of words in no order; the text comes back. Encoding takes a tenth of a second of the CPU's time; an hour if it
+ * looked at the whole text for each token. */
 static void check_long(const char *folder, size_t n)
 {
     static const char *const words[] = {"the ",    "king",  " of",  "\n\n", "   ",
@@ -224,10 +225,10 @@ static void check_long(const char *folder, size_t n)
     }
     ent_ids ids = {0};
     struct timespec a, b;
-    clock_gettime(CLOCK_MONOTONIC, &a);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
     assert_int_equal(ent_tokenizer_encode(&ids, t, in.s, in.n, false), ENT_OK);
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    assert_true((double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec) < 1.0);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+    assert_true((double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec) < 30.0);
     check_decode(t, &ids, &in, true);
     ent_ids_free(&ids);
     free(s);
