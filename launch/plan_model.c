@@ -12,8 +12,9 @@ typedef struct walk {
     const ent_model_config *config;
     const ent_lora_config *lora; /* NULL: all weights train */
     double n;
+    bool recompute;
     ent_unit_flops flops;
-    ent_unit_flops again; /* the layer's forward, but for its last product, which serves the layer's result alone */
+    ent_unit_flops again; /* half a layer's forward, but for what serves its result alone */
 } walk;
 
 static bool is_adapted(const walk *w, size_t l, ent_proj p)
@@ -26,7 +27,7 @@ static bool is_adapted(const walk *w, size_t l, ent_proj p)
 static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool propagates)
 {
     const double product = 2 * w->n * in * out;
-    const bool last = p == ENT_DOWN_PROJ;
+    const bool last = p == ENT_O_PROJ || p == ENT_DOWN_PROJ;
     if (w->lora == NULL) { /* forward, input's and weight's gradient */
         w->flops.other += product * (propagates ? 3 : 2);
         w->again.other += last ? 0 : product;
@@ -63,9 +64,18 @@ static bool attention(walk *w, size_t l, bool q, bool k, bool v)
 {
     const double product = 2 * scores(w, l) * (double)(w->config->n_heads * w->config->head_dim);
     const bool recorded = q || k || v;
-    w->again.other += product * 2;
+    w->again.other += w->lora == NULL || is_adapted(w, l, ENT_O_PROJ) ? product * 2 : 0;
     w->flops.other += product * (2 + (recorded ? 4 + q : 0));
     return recorded;
+}
+
+/* The end of half a layer: backward computes it again, if it goes through it. */
+static bool half(walk *w, bool propagates)
+{
+    w->flops.frozen += w->recompute && propagates ? w->again.frozen : 0;
+    w->flops.other += w->recompute && propagates ? w->again.other : 0;
+    w->again = (ent_unit_flops){0};
+    return propagates;
 }
 
 static bool layer(walk *w, size_t l, bool propagates)
@@ -77,23 +87,19 @@ static bool layer(walk *w, size_t l, bool propagates)
     const bool gk = linear(w, l, ENT_K_PROJ, hidden, kv, propagates);
     const bool gv = linear(w, l, ENT_V_PROJ, hidden, kv, propagates);
     const bool ga = attention(w, l, gq, gk, gv);
-    const bool go = linear(w, l, ENT_O_PROJ, q, hidden, ga) || propagates;
+    const bool go = half(w, linear(w, l, ENT_O_PROJ, q, hidden, ga) || propagates);
     const bool gg = linear(w, l, ENT_GATE_PROJ, hidden, mlp, go);
     const bool gu = linear(w, l, ENT_UP_PROJ, hidden, mlp, go);
-    return linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || go;
+    return half(w, linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || go);
 }
 
 ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets,
                              bool recompute)
 {
-    walk w = {.config = config, .lora = lora, .n = (double)n};
+    walk w = {.config = config, .lora = lora, .n = (double)n, .recompute = recompute};
     bool propagates = lora == NULL;
-    for (size_t l = 0; l < config->n_layers; l++) {
-        w.again = (ent_unit_flops){0};
+    for (size_t l = 0; l < config->n_layers; l++)
         propagates = layer(&w, l, propagates);
-        w.flops.frozen += recompute && propagates ? w.again.frozen : 0;
-        w.flops.other += recompute && propagates ? w.again.other : 0;
-    }
     const double head = 2 * (double)targets * (double)config->vocab_size * (double)config->hidden_size;
     if (lora)
         w.flops.frozen += head * (propagates ? 2 : 1);

@@ -16,8 +16,8 @@ typedef struct ent_unit_flops {
 } ent_unit_flops;
 
 /* A unit of `n` tokens that is one document, `targets` of them with a target. `lora` NULL: all weights train.
- * `recompute`: layers that backward goes through are computed twice. Equal to what the operators count when they run
- * (src/base/profile.h), to the last one. */
+ * `recompute`: halves of layers that backward goes through are computed twice. Equal to what the operators count when
+ * they run (src/base/profile.h), to the last one. */
 ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets,
                              bool recompute);
 

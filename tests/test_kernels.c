@@ -95,8 +95,7 @@ ELEMENT(add_scaled, add_scaled(y, a, -2.5f, n), *y += -2.5 * a)
 ELEMENT(add, add(y, a, b, n), *y = a + b)
 ELEMENT(add_in_place, add(y, y, b, n), *y = *y + b)
 ELEMENT(softmax_gradient, softmax_gradient(y, a, b, 0.75f, n), *y += b * (a - 0.75))
-ELEMENT(score_gradient, score_gradient(y, z, 0.25f, 0.75f, 0.125f, n),
-        (*y = exp(*y - 0.25), *z = *y * (*z - 0.75) * 0.125))
+ELEMENT(score_gradient, score_gradient(y, a, 0.75f, 0.125f, n), *y = a * (*y - 0.75) * 0.125)
 ELEMENT(silu_mul, silu_mul(y, a, b, n), *y = a * sigmoid(a) * b)
 ELEMENT(silu, silu_mul(y, a, NULL, n), *y = a * sigmoid(a))
 ELEMENT(silu_mul_gradient, silu_mul_gradient(y, z, a, b, c, n),

@@ -47,9 +47,9 @@ typedef struct ent_kernels {
     void (*add_scaled)(ent_real *y, const ent_real *x, ent_real factor, size_t n); /* y += factor x */
     void (*add)(ent_real *y, const ent_real *a, const ent_real *b, size_t n);      /* y = a + b */
 
-    /* dx += y (dy - dot). Of attention: p = exp(p - log_sum), dp = p (dp - dot) factor, both in place. */
+    /* dx += y (dy - dot). Of attention: dp = p (dp - dot) factor. */
     void (*softmax_gradient)(ent_real *dx, const ent_real *dy, const ent_real *y, ent_real dot, size_t n);
-    void (*score_gradient)(ent_real *p, ent_real *dp, ent_real log_sum, ent_real dot, ent_real factor, size_t n);
+    void (*score_gradient)(ent_real *dp, const ent_real *p, ent_real dot, ent_real factor, size_t n);
 
     /* y = silu(gate) up, silu(x) = x s, s = 1 / (1 + exp(-x)); dgate += dy up s (1 + gate (1 - s)), dup += dy gate s.
      * up NULL: y = silu(gate). dgate or dup NULL: not wanted. */
@@ -88,8 +88,8 @@ typedef struct ent_kernels {
     void (*to_int8)(int8_t *q, const ent_real *x, const float *factors, float inverse, size_t n);
 } ent_kernels;
 
-/* The scale of a row of int8 whose numbers are at most `largest`, and what they are multiplied by to get there. A row of
- * numbers below 2^-100 is 0; of one that has a number that is not finite the scale is NaN. */
+/* The scale of a row of int8 whose numbers are at most `largest`, and what they are multiplied by to get there. A row
+ * of numbers below 2^-100 is 0; of one that has a number that is not finite the scale is NaN. */
 static inline float ent_int8_scale(float largest, float *inverse)
 {
     const bool normal = largest >= 0x1p-100f && largest < INFINITY;

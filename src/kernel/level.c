@@ -103,13 +103,11 @@ static void softmax_gradient(ent_real *dx, const ent_real *dy, const ent_real *y
         dx[i] += y[i] * (dy[i] - dot);
 }
 
-static void score_gradient(ent_real *p, ent_real *dp, ent_real log_sum, ent_real dot, ent_real factor, size_t n)
+static void score_gradient(ent_real *dp, const ent_real *p, ent_real dot, ent_real factor, size_t n)
 {
 #pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        p[i] = exp_real(p[i] - log_sum);
+    for (size_t i = 0; i < n; i++)
         dp[i] = p[i] * (dp[i] - dot) * factor;
-    }
 }
 
 static void silu_mul(ent_real *y, const ent_real *gate, const ent_real *up, size_t n)

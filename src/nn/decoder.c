@@ -281,7 +281,13 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const ent_deco
     ENT_TRY(rotated(&k, tape, d, &y->proj[ENT_K_PROJ], y->k_norm, h, tokens, dropout));
     ENT_TRY(project(&v, tape, d, &y->proj[ENT_V_PROJ], h, dropout));
     ent_tape_release(tape, h);
+    const bool o_reads =
+        y->proj[ENT_O_PROJ].lora_a || y->proj[ENT_O_PROJ].w->requires_grad; /* its input, in backward */
+    if (!o_reads)
+        ent_tape_tail(tape);
     ENT_TRY(ent_attention(&a, tape, q, k, v, &shape));
+    if (o_reads)
+        ent_tape_tail(tape);
     ent_tape_release(tape, q);
     ent_tape_release(tape, k);
     ent_tape_release(tape, v);
@@ -308,7 +314,7 @@ static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d
     return add_to(x, tape, down);
 }
 
-/* What a layer is computed from beside its input. */
+/* What a half of a layer is computed from beside its input. */
 typedef struct layer_context {
     const ent_decoder *decoder;
     size_t layer;
@@ -317,13 +323,27 @@ typedef struct layer_context {
     ent_rng dropout;
 } layer_context;
 
-static ent_status layer_forward(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+static ent_status attention_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
 {
     const layer_context *c = context;
-    const ent_rng *dropout = c->drops ? &c->dropout : NULL;
     *y = x;
-    ENT_TRY(attention_block(y, tape, c->decoder, c->layer, &c->tokens, dropout));
-    return mlp_block(y, tape, c->decoder, c->layer, dropout);
+    return attention_block(y, tape, c->decoder, c->layer, &c->tokens, c->drops ? &c->dropout : NULL);
+}
+
+static ent_status mlp_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+{
+    const layer_context *c = context;
+    *y = x;
+    return mlp_block(y, tape, c->decoder, c->layer, c->drops ? &c->dropout : NULL);
+}
+
+/* *h = what a half makes of it. */
+static ent_status half(ent_tensor **h, ent_tape *tape, ent_segment run, const layer_context *c)
+{
+    ent_tensor *x = *h;
+    ENT_TRY(c->decoder->recompute ? ent_tape_recompute(h, tape, x, run, c, sizeof *c) : run(h, tape, x, c));
+    ent_tape_release(tape, x);
+    return ENT_OK;
 }
 
 /* The final hidden state, normed: (T, C) */
@@ -339,12 +359,8 @@ static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, c
     if (dropout)
         c.dropout = *dropout;
     for (c.layer = 0; c.layer < d->config.n_layers; c.layer++) {
-        ent_tensor *x = *h;
-        if (d->recompute)
-            ENT_TRY(ent_tape_recompute(h, tape, x, layer_forward, &c, sizeof c));
-        else
-            ENT_TRY(layer_forward(h, tape, x, &c));
-        ent_tape_release(tape, x);
+        ENT_TRY(half(h, tape, attention_half, &c));
+        ENT_TRY(half(h, tape, mlp_half, &c));
     }
     ent_tensor *x = *h;
     ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, d->config.rms_norm_eps));

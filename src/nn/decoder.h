@@ -44,8 +44,9 @@ void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
 void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);
 
-/* With `on`, a loss keeps the input of each layer alone, and backward computes the layer again, all but down_proj: the
- * same bits, about a quarter more products, and memory for one layer. Off at first. */
+/* With `on`, a loss keeps the inputs of each layer's two halves alone, and backward computes a half again, all but what
+ * serves its result alone (attention where o_proj isn't trained, o_proj, down_proj): the same bits, about a quarter
+ * more products, and memory for one layer. Off at first. */
 void ent_decoder_recompute(ent_decoder *decoder, bool on);
 
 /* *logits = (n, V); *loss = the sum of the cross-entropies of tokens with targets[t] >= 0. `dropout` gives the draws of

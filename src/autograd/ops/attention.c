@@ -1,16 +1,16 @@
 /* y = softmax(q k^T / sqrt(head_dim)) v, causal, within documents and window.
  *
  * Work is cut into blocks of BLOCK query rows of one head. A block looks at one run of keys [first, end): what lies
- * outside is skipped, what is masked inside is set to zero after the product. Backward computes the weights again from
- * the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135, section 3.1), and gives each query head its own dk and dv,
- * which are then summed over the group in order: no result depends on the number of threads.
+ * outside is skipped, what is masked inside is set to zero after the product. Backward computes the weights again (Dao
+ * et al. 2022, arXiv:2205.14135, section 3.1), from q and k alone, so that it reads nothing of forward's; and it gives
+ * each query head its own dk and dv, which are then summed over the group in order: no result depends on the number of
+ * threads.
  */
 #include <math.h>
 #include <string.h>
 
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
-#include "src/base/elementary.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
@@ -20,8 +20,7 @@ enum { Q, K, V };
 
 typedef struct attention_ctx {
     ent_attention_shape shape;
-    size_t n;           /* T */
-    ent_real *log_sums; /* log sum exp of the scores: (n_heads, T) */
+    size_t n; /* T */
 } attention_ctx;
 
 /* One block of query rows of one head, and the keys it looks at. */
@@ -75,8 +74,8 @@ static void clear_masked(ent_real *row, size_t from, size_t to, size_t keys)
     memset(row + to, 0, (keys - to) * sizeof *row);
 }
 
-/* Softmax of one row of scores in place; masked keys become 0. Returns log sum exp. */
-static ent_real softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
+/* Softmax of one row of scores in place; masked keys become 0. */
+static void softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
 {
     const ent_kernels *k = ent_kernels_get();
     ent_real *seen = row + from;
@@ -84,7 +83,6 @@ static ent_real softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
     const double sum = k->exp(seen, seen, largest, to - from);
     k->scale(seen, seen, (ent_real)(1 / sum), to - from);
     clear_masked(row, from, to, keys);
-    return largest + (ent_real)ent_log(sum);
 }
 
 static size_t blocks_of(const attention_ctx *ctx)
@@ -104,7 +102,7 @@ static void forward_blocks(void *context, size_t begin, size_t end)
         for (size_t r = 0; r < b.rows; r++) {
             size_t from, to;
             seen_keys(&from, &to, ctx, &b, r);
-            ctx->log_sums[b.head * ctx->n + b.first_row + r] = softmax_row(weights + r * b.keys, from, to, b.keys);
+            softmax_row(weights + r * b.keys, from, to, b.keys);
         }
         ent_gemm_serial(ent_values(node->out) + b.q_at, b.q_columns, b.rows, b.head_dim, b.keys, 1,
                         ent_matrix_of(weights, b.keys, false),
@@ -118,22 +116,19 @@ static void forward(ent_node *node)
     ent_tiles(ctx->shape.n_heads * blocks_of(ctx), 1, forward_blocks, node);
 }
 
-/* p = exp(scores - log_sum); ds = p (dp - sum(y dy)) / sqrt(head_dim), into dp. */
+/* p = softmax(scores), in place; ds = p (dp - sum(p dp)) / sqrt(head_dim), into dp. */
 static void score_gradients(ent_real *p, ent_real *dp, const ent_node *node, const block *b)
 {
     const attention_ctx *ctx = node->ctx;
     const ent_kernels *k = ent_kernels_get();
     const ent_real scale = (ent_real)(1 / sqrt((double)b->head_dim));
     for (size_t r = 0; r < b->rows; r++) {
-        const ent_real *y = ent_values(node->out) + b->q_at + r * b->q_columns;
-        const ent_real *dy = node->out->grad + b->q_at + r * b->q_columns;
-        const ent_real log_sum = ctx->log_sums[b->head * ctx->n + b->first_row + r];
-        const ent_real dot = (ent_real)k->dot(y, dy, b->head_dim);
+        ent_real *prow = p + r * b->keys, *drow = dp + r * b->keys;
         size_t from, to;
         seen_keys(&from, &to, ctx, b, r);
-        ent_real *prow = p + r * b->keys, *drow = dp + r * b->keys;
-        k->score_gradient(prow + from, drow + from, log_sum, dot, scale, to - from);
-        clear_masked(prow, from, to, b->keys);
+        softmax_row(prow, from, to, b->keys);
+        k->score_gradient(drow + from, prow + from, (ent_real)k->dot(prow + from, drow + from, to - from), scale,
+                          to - from);
         clear_masked(drow, from, to, b->keys);
     }
 }
@@ -253,7 +248,8 @@ static const ent_op_case cases[] = {
     {.name = "shapes of k and v don't fit", .apply = apply_documents, .in = INPUTS(9), .n_in = 3, .must_fail = true},
 };
 
-const ent_op ent_op_attention = {"attention", forward, backward, cases, sizeof cases / sizeof *cases, 0};
+const ent_op ent_op_attention = {
+    "attention", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
 
 ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tensor *k, ent_tensor *v,
                          const ent_attention_shape *shape)
@@ -275,7 +271,6 @@ ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tens
     ENT_TRY(ent_node_new(&node, tape, &ent_op_attention, (ent_tensor *[]){q, k, v}, 3, sizeof(attention_ctx)));
     attention_ctx *ctx = node->ctx;
     *ctx = (attention_ctx){.shape = *shape, .n = n};
-    ENT_TRY(ent_tape_buffer(&ctx->log_sums, tape, s->n_heads * n * sizeof(ent_real)));
     const size_t heads = ent_tape_recording(tape) ? 2 * s->n_heads * n * s->head_dim : 0;
     node->scratch_bytes = (heads + (size_t)ent_threads() * 2 * BLOCK * n) * sizeof(ent_real);
     return ent_node_run(y, tape, node, 2, q->shape);

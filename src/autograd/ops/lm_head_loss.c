@@ -20,11 +20,12 @@ typedef struct loss_ctx {
     const int32_t *targets;
     size_t *rows; /* tokens that have a target, in order */
     size_t n_rows;
+    size_t chunk; /* rows at a time: CHUNK, or all tokens */
     ent_real *dh; /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
     size_t product_bytes;
 } loss_ctx;
 
-/* Scratch: loss of each row as double (CHUNK), what the products take, logits (CHUNK, V), gathered h (CHUNK, C). */
+/* Scratch: what the products take, loss of each row as double (chunk), logits (chunk, V), gathered h (chunk, C). */
 typedef struct chunk {
     const ent_node *node;
     size_t first, rows;
@@ -38,11 +39,11 @@ static chunk chunk_at(const ent_node *node, size_t first)
     const loss_ctx *ctx = node->ctx;
     const size_t v = node->in[W]->shape[0];
     chunk k = {.node = node, .first = first};
-    k.rows = ctx->n_rows - first < CHUNK ? ctx->n_rows - first : CHUNK;
-    k.losses = node->scratch;
-    k.scratch = k.losses + CHUNK;
-    k.logits = (ent_real *)((char *)k.scratch + ctx->product_bytes);
-    k.h = k.logits + CHUNK * v;
+    k.rows = ctx->n_rows - first < ctx->chunk ? ctx->n_rows - first : ctx->chunk;
+    k.scratch = node->scratch;
+    k.losses = (double *)((char *)k.scratch + ctx->product_bytes);
+    k.logits = (ent_real *)(k.losses + ctx->chunk);
+    k.h = k.logits + ctx->chunk * v;
     return k;
 }
 
@@ -85,7 +86,7 @@ static void forward(ent_node *node)
         if (ctx->targets[t] >= 0)
             ctx->rows[ctx->n_rows++] = t;
     double loss = 0;
-    for (size_t first = 0; first < ctx->n_rows; first += CHUNK) {
+    for (size_t first = 0; first < ctx->n_rows; first += ctx->chunk) {
         chunk k = chunk_at(node, first);
         chunk_forward(&k);
         for (size_t r = 0; r < k.rows; r++)
@@ -106,7 +107,7 @@ static void backward(ent_node *node)
             ent_kernels_get()->add_scaled(node->in[H]->grad + ctx->rows[r] * c, ctx->dh + r * c, scale, c);
     if (node->in[W]->grad == NULL)
         return;
-    for (size_t first = 0; first < ctx->n_rows; first += CHUNK) {
+    for (size_t first = 0; first < ctx->n_rows; first += ctx->chunk) {
         chunk k = chunk_at(node, first);
         chunk_forward(&k);
         ent_gemm(node->in[W]->grad, c, v, c, k.rows, scale, ent_matrix_of(k.logits, v, true),
@@ -176,12 +177,13 @@ ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, en
     ENT_TRY(ent_node_new(&node, tape, &ent_op_lm_head_loss, (ent_tensor *[]){h, w}, 2, sizeof(loss_ctx)));
     loss_ctx *ctx = node->ctx;
     ctx->targets = targets;
+    ctx->chunk = n < CHUNK ? n : CHUNK;
     ENT_TRY(ent_tape_buffer(&ctx->rows, tape, n * sizeof *ctx->rows));
     if (ent_tape_recording(tape) && h->requires_grad)
         ENT_TRY(ent_tape_buffer(&ctx->dh, tape, n * c * sizeof *ctx->dh));
     node->unread |= w->requires_grad ? 0 : ENT_UNREAD_IN(H);
-    ENT_TRY(ent_gemm_weight_plan(&ctx->product_bytes, w, CHUNK));
+    ENT_TRY(ent_gemm_weight_plan(&ctx->product_bytes, w, ctx->chunk));
     ctx->product_bytes = (ctx->product_bytes + 63) / 64 * 64;
-    node->scratch_bytes = CHUNK * sizeof(double) + ctx->product_bytes + (CHUNK * v + CHUNK * c) * sizeof(ent_real);
+    node->scratch_bytes = ctx->chunk * (sizeof(double) + (v + c) * sizeof(ent_real)) + ctx->product_bytes;
     return ent_node_run(loss, tape, node, 0, NULL);
 }
