@@ -50,7 +50,9 @@ enum { LANES = 1, MR = 4, NV = 8 };
 #define STORE_REAL(p, v) (*(p) = (v))
 #define MUL(a, b) ((a) * (b))
 #define FMA(a, b, c) fmaf(a, b, c)
-#define DOT(sum, a, b) ((sum) + (int16_t)(a) * (int16_t)(b) + (int16_t)((a) >> 16) * (int16_t)((b) >> 16))
+/* Without a sign, for lines that are not there may be any words, and their sums, which nobody reads, any size. */
+#define HALVES(a, b) ((uint32_t)((int16_t)(a) * (int16_t)(b)))
+#define DOT(sum, a, b) ((int32_t)((uint32_t)(sum) + HALVES(a, b) + HALVES((a) >> 16, (b) >> 16)))
 #endif
 
 #ifdef __AVX512VNNI__
