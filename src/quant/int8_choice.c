@@ -159,21 +159,21 @@ static ent_status choose(ent_int8_choice *choice, float *factors, const trial *t
     choice->ratio = ratio_of(t);
     choice->error = choice->plain_error = error_with(t, factors);
     choice->way = ENT_INT8_PLAIN;
-    if (!isfinite(choice->error))
+    if (isnan(choice->error)) /* infinite: that of rows which are all alike */
         return ent_fail(ENT_ENUMERIC, "%s: products with it are not finite in the first units", t->w->name);
     if (choice->ratio > LARGEST_RATIO) {
         smooth(factors, t);
         choice->error = error_with(t, factors);
         choice->way = ENT_INT8_SMOOTHED;
         if (!(choice->error < choice->plain_error)) {
-            for (size_t j = 0; j < in; j++)
-                factors[j] = 1;
             choice->error = choice->plain_error;
             choice->way = ENT_INT8_PLAIN;
         }
     }
     if (choice->error > ENT_INT8_LARGEST_ERROR)
         choice->way = ENT_INT8_NOT;
+    for (size_t j = 0; j < in && choice->way != ENT_INT8_SMOOTHED; j++)
+        factors[j] = 1;
     return ENT_OK;
 }
 
