@@ -15,7 +15,30 @@ typedef struct operands {
     size_t ldc;
     ent_real alpha, beta;
     ent_matrix a, b;
+    bool causal;
+    ent_causal_part part;
+    size_t diagonal;
 } operands;
+
+/* What tiles of rows [i, i + rows) have: columns before `columns`, terms [first, end). */
+typedef struct extent {
+    size_t columns, first, end;
+} extent;
+
+static extent extent_of(const operands *o, const ent_product *p, size_t i, size_t rows)
+{
+    extent x = {p->n, 0, p->k};
+    if (!o->causal)
+        return x;
+    const size_t seen = i + rows + o->diagonal;
+    if (o->part == ENT_SEEN_OF_C)
+        x.columns = seen;
+    else if (o->part == ENT_SEEN_OF_A)
+        x.end = seen < p->k ? seen : p->k;
+    else
+        x.first = i > o->diagonal ? i - o->diagonal : 0;
+    return x;
+}
 
 /* Where element (i, j) of a matrix is. */
 static const void *at(const ent_matrix *m, size_t i, size_t j)
@@ -79,12 +102,17 @@ static void tiles(const ent_product *p, ent_packed from, size_t i, size_t m, siz
     const operands *o = p->context;
     const size_t next = j + n < p->n ? (p->n - j - n < n ? p->n - j - n : n) : 0, lines = o->b.transposed ? next : k;
     for (size_t r = 0; r < m; r += kernels->rows) {
+        const size_t rows = m - r < kernels->rows ? m - r : kernels->rows;
         if (next)
-            fetch(&o->b, j + n, next, l, k, lines * r / m, lines * (r + kernels->rows < m ? r + kernels->rows : m) / m);
-        for (size_t s = 0; s < n; s += kernels->columns)
-            kernels->tile(o->c + (i + r) * o->ldc + j + s, o->ldc, m - r < kernels->rows ? m - r : kernels->rows,
-                          n - s < kernels->columns ? n - s : kernels->columns, k, from.a + r * k, from.b + s * k,
-                          o->alpha, l == 0 ? o->beta : 1);
+            fetch(&o->b, j + n, next, l, k, lines * r / m, lines * (r + rows) / m);
+        const extent x = extent_of(o, p, i + r, rows);
+        const size_t first = x.first > l ? (x.first - l < k ? x.first - l : k) : 0;
+        const size_t end = x.end > l ? (x.end - l < k ? x.end - l : k) : 0, terms = end > first ? end - first : 0;
+        for (size_t s = 0; s < n && j + s < x.columns; s += kernels->columns)
+            kernels->tile(o->c + (i + r) * o->ldc + j + s, o->ldc, rows,
+                          n - s < kernels->columns ? n - s : kernels->columns, terms,
+                          from.a + r * k + first * kernels->rows, from.b + s * k + first * kernels->columns, o->alpha,
+                          l == 0 ? o->beta : 1);
     }
 }
 
@@ -96,16 +124,38 @@ static ent_product product_of(const operands *o, size_t m, size_t n, size_t k)
 void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
                      ent_real beta)
 {
-    const operands o = {c, ldc, alpha, beta, a, b};
+    const operands o = {.c = c, .ldc = ldc, .alpha = alpha, .beta = beta, .a = a, .b = b};
     const ent_product p = product_of(&o, m, n, k);
     ent_profile_count(ENT_FLOPS_FP32, m, n, k);
+    ent_product_serial(&p);
+}
+
+/* Pairs of a row that sees and a row that is seen, of `seeing` and `all`. */
+static size_t seen_pairs(size_t seeing, size_t all, size_t diagonal)
+{
+    size_t pairs = 0;
+    for (size_t i = 0; i < seeing; i++)
+        pairs += i + diagonal + 1 < all ? i + diagonal + 1 : all;
+    return pairs;
+}
+
+void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t ldc, size_t m, size_t n, size_t k,
+                     ent_real alpha, ent_matrix a, ent_matrix b, ent_real beta)
+{
+    const operands o = {c, ldc, alpha, beta, a, b, true, part, diagonal};
+    const ent_product p = product_of(&o, m, n, k);
+    if (part == ENT_SEEN_OF_C)
+        ent_profile_count(ENT_FLOPS_FP32, seen_pairs(m, n, diagonal), 1, k);
+    else
+        ent_profile_count(ENT_FLOPS_FP32,
+                          part == ENT_SEEN_OF_A ? seen_pairs(m, k, diagonal) : seen_pairs(k, m, diagonal), n, 1);
     ent_product_serial(&p);
 }
 
 void ent_gemm_as(ent_flop_kind kind, ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha,
                  ent_matrix a, ent_matrix b, ent_real beta)
 {
-    const operands o = {c, ldc, alpha, beta, a, b};
+    const operands o = {.c = c, .ldc = ldc, .alpha = alpha, .beta = beta, .a = a, .b = b};
     ent_product p = product_of(&o, m, n, k);
     const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
     ent_profile_count(kind, m, n, k);

@@ -15,7 +15,7 @@
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
-enum { BLOCK = 64 };
+enum { BLOCK = 96 }; /* whole tiles of every level */
 enum { Q, K, V };
 
 typedef struct attention_ctx {
@@ -52,10 +52,17 @@ static block block_at(const attention_ctx *ctx, size_t head, size_t first_row)
     return b;
 }
 
-/* scores = q k^T / sqrt(head_dim): (rows, keys) */
+/* Row r of a block sees no key behind r + diagonal. */
+static size_t diagonal(const block *b)
+{
+    return b->first_row - b->first_key;
+}
+
+/* scores = q k^T / sqrt(head_dim): (rows, keys), where a key may be seen */
 static void block_scores(ent_real *scores, const ent_node *node, const block *b)
 {
-    ent_gemm_serial(scores, b->keys, b->rows, b->keys, b->head_dim, (ent_real)(1 / sqrt((double)b->head_dim)),
+    ent_gemm_causal(ENT_SEEN_OF_C, diagonal(b), scores, b->keys, b->rows, b->keys, b->head_dim,
+                    (ent_real)(1 / sqrt((double)b->head_dim)),
                     ent_matrix_of(ent_values(node->in[Q]) + b->q_at, b->q_columns, false),
                     ent_matrix_of(ent_values(node->in[K]) + b->k_at, b->k_columns, true), 0);
 }
@@ -104,8 +111,8 @@ static void forward_blocks(void *context, size_t begin, size_t end)
             seen_keys(&from, &to, ctx, &b, r);
             softmax_row(weights + r * b.keys, from, to, b.keys);
         }
-        ent_gemm_serial(ent_values(node->out) + b.q_at, b.q_columns, b.rows, b.head_dim, b.keys, 1,
-                        ent_matrix_of(weights, b.keys, false),
+        ent_gemm_causal(ENT_SEEN_OF_A, diagonal(&b), ent_values(node->out) + b.q_at, b.q_columns, b.rows, b.head_dim,
+                        b.keys, 1, ent_matrix_of(weights, b.keys, false),
                         ent_matrix_of(ent_values(node->in[V]) + b.k_at, b.k_columns, false), 0);
     }
 }
@@ -149,15 +156,15 @@ static void backward_block(const ent_node *node, const block *b, ent_real *p, en
     const ent_matrix dy = ent_matrix_of(node->out->grad + b->q_at, b->q_columns, false);
     const size_t d = b->head_dim, at = b->first_key * d;
     block_scores(p, node, b);
-    ent_gemm_serial(dp, b->keys, b->rows, b->keys, d, 1, dy, v, 0);
+    ent_gemm_causal(ENT_SEEN_OF_C, diagonal(b), dp, b->keys, b->rows, b->keys, d, 1, dy, v, 0);
     score_gradients(p, dp, node, b);
     if (node->in[Q]->grad)
-        ent_gemm_serial(node->in[Q]->grad + b->q_at, b->q_columns, b->rows, d, b->keys, 1,
+        ent_gemm_causal(ENT_SEEN_OF_A, diagonal(b), node->in[Q]->grad + b->q_at, b->q_columns, b->rows, d, b->keys, 1,
                         ent_matrix_of(dp, b->keys, false), k, 1);
-    ent_gemm_serial(head_gradient(node, false, b->head) + at, d, b->keys, d, b->rows, 1,
+    ent_gemm_causal(ENT_SEEING_OF_A, diagonal(b), head_gradient(node, false, b->head) + at, d, b->keys, d, b->rows, 1,
                     ent_matrix_of(dp, b->keys, true), q, 1);
-    ent_gemm_serial(head_gradient(node, true, b->head) + at, d, b->keys, d, b->rows, 1, ent_matrix_of(p, b->keys, true),
-                    dy, 1);
+    ent_gemm_causal(ENT_SEEING_OF_A, diagonal(b), head_gradient(node, true, b->head) + at, d, b->keys, d, b->rows, 1,
+                    ent_matrix_of(p, b->keys, true), dy, 1);
 }
 
 static void backward_heads(void *context, size_t begin, size_t end)
