@@ -1,4 +1,5 @@
 /* The program: `entrenar COMMAND …`, and `entrenar-train …`, which is `entrenar train …`. */
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,21 +37,38 @@ static void help(FILE *to)
     fputs("\n`entrenar COMMAND --help` says more. entrenar-train is `entrenar train`.\n", to);
 }
 
-/* Threads that wait for each other sleep: by default OpenMP spins, and where a core is shared with another process (too
- * many ranks, another job) a step then takes ten times as long. OpenMP reads the setting when it is loaded, so the
- * program starts itself again with it; what a user has set stays. */
-static void wait_passively(char **argv)
+/* Whether ranks of this machine have to share cores, as far as that is known before they meet. */
+static bool ranks_share_cores(void)
 {
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"};
+    long ranks = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = getenv(names[i]);
+        if (text && strtol(text, NULL, 10) > ranks)
+            ranks = strtol(text, NULL, 10);
+    }
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0)
+        return true;
+    return ranks * CPU_COUNT(&mine) > sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+/* Threads that wait for each other spin for about a millisecond, then sleep: to wake one takes long, above all in a
+ * virtual machine. Where ranks share cores they sleep at once, or a step would take ten times as long. OpenMP reads the
+ * setting when it is loaded, so the program starts itself again with it; what a user has set stays. */
+static void set_waiting(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
-    execvp(argv[0], argv);
+    if ((ranks_share_cores() ? setenv("OMP_WAIT_POLICY", "passive", 1) : setenv("GOMP_SPINCOUNT", "100000", 1)) == 0)
+        execvp(argv[0], argv);
 }
 
 int main(int argc, char **argv)
 {
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "entrenar-train") == 0) {
-        wait_passively(argv);
+        set_waiting(argv);
         argv[0] = "train";
         return ent_cmd_train(argc, argv);
     }
@@ -70,7 +88,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
         if (commands[i].computes)
-            wait_passively(argv);
+            set_waiting(argv);
         return commands[i].run(argc - 1, argv + 1);
     }
     fprintf(stderr, "entrenar: unknown command \"%s\"; `entrenar --help` lists them\n", argv[1]);
