@@ -35,7 +35,7 @@ def unit_flops(c, n, r, targets):
             if name in targets:
                 other += 2 * n * r * (i + o)                        # x A^T, then B^T
                 other += 2 * n * r * (2 * o + i + (i if dx else 0))  # dB, du, dA, dx
-        pairs = sum(min(64, n - row) * (row + min(64, n - row)) for row in range(0, n, 64))
+        pairs = n * (n + 1) // 2
         dq = layer > 0 or "q_proj" in targets
         other += 2 * pairs * c["num_attention_heads"] * c["head_dim"] * (2 + 4 + (1 if dq else 0))
     return frozen + 2 * 2 * (n - 1) * c["vocab_size"] * c["hidden_size"], other
