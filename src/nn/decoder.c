@@ -35,9 +35,25 @@ struct ent_decoder {
     size_t max_positions;
 };
 
+/* What a run of tokens is computed from beside the hidden state, as it goes through the layers. */
+typedef struct pass {
+    const ent_decoder *decoder;
+    size_t layer;
+    ent_tokens tokens;
+    ent_kv_cache *cache; /* of the tokens before; NULL: there are none */
+    size_t before;       /* how many there are */
+    bool drops;
+    ent_rng dropout;
+} pass;
+
 ent_params *ent_decoder_params(ent_decoder *decoder)
 {
     return &decoder->params;
+}
+
+const ent_model_config *ent_decoder_config(const ent_decoder *decoder)
+{
+    return &decoder->config;
 }
 
 void ent_decoder_free(ent_decoder *decoder)
@@ -140,6 +156,20 @@ static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
     return ent_params_seal(&d->params);
 }
 
+ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
+{
+    const size_t half = d->config.head_dim / 2;
+    free(d->cosines);
+    free(d->sines);
+    d->cosines = d->sines = NULL;
+    d->max_positions = 0;
+    ENT_TRY(ent_calloc(&d->cosines, n, half * sizeof(float), "the table of cosines"));
+    ENT_TRY(ent_calloc(&d->sines, n, half * sizeof(float), "the table of sines"));
+    d->max_positions = n;
+    ent_rope_table(d->cosines, d->sines, &d->config, n);
+    return ENT_OK;
+}
+
 ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
                            size_t max_positions)
 {
@@ -148,7 +178,6 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
     ENT_GO(ent_calloc(&d, 1, sizeof *d, "a decoder"));
     d->config = *config;
     d->train = train;
-    d->max_positions = max_positions;
     if (lora) {
         d->adapted = true;
         d->r = lora->r;
@@ -157,9 +186,7 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
     }
     ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
     ENT_GO(declare_all(d, lora));
-    ENT_GO(ent_calloc(&d->cosines, max_positions * (config->head_dim / 2), sizeof(float), "the table of cosines"));
-    ENT_GO(ent_calloc(&d->sines, max_positions * (config->head_dim / 2), sizeof(float), "the table of sines"));
-    ent_rope_table(d->cosines, d->sines, config, max_positions);
+    ENT_GO(ent_decoder_set_positions(d, max_positions));
     *out = d;
     d = NULL;
 done:
@@ -224,32 +251,34 @@ void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
 }
 
 /* y = W x + bias, and the adapter's part. */
-static ent_status project(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *x,
-                          const ent_rng *dropout)
+static ent_status project(ent_tensor **y, ent_tape *tape, const pass *c, ent_proj proj, ent_tensor *x)
 {
+    const ent_decoder *d = c->decoder;
+    const projection *p = &d->layers[c->layer].proj[proj];
     if (p->lora_a == NULL)
         return ent_linear(y, tape, x, p->w, p->bias, NULL);
     ent_adapter adapter = {.a = p->lora_a, .b = p->lora_b, .scale = d->scale};
-    if (dropout && d->dropout > 0) {
+    if (c->drops && d->dropout > 0) {
         adapter.dropout = (float)d->dropout;
-        adapter.rng = *dropout;
+        adapter.rng = c->dropout;
         adapter.rng.stream = ENT_STREAM_DROPOUT | p->number << 8;
     }
     return ent_linear(y, tape, x, p->w, p->bias, &adapter);
 }
 
 /* One of q and k: projection, norm over each head, rotation. */
-static ent_status rotated(ent_tensor **y, ent_tape *tape, const ent_decoder *d, const projection *p, ent_tensor *norm,
-                          ent_tensor *x, const ent_tokens *tokens, const ent_rng *dropout)
+static ent_status rotated(ent_tensor **y, ent_tape *tape, const pass *c, ent_proj proj, ent_tensor *norm, ent_tensor *x)
 {
+    const ent_decoder *d = c->decoder;
+    const size_t at = c->before * (d->config.head_dim / 2);
     ent_tensor *h, *normed;
-    ENT_TRY(project(&h, tape, d, p, x, dropout));
+    ENT_TRY(project(&h, tape, c, proj, x));
     if (norm) {
         ENT_TRY(ent_rmsnorm(&normed, tape, h, norm, d->config.rms_norm_eps));
         ent_tape_release(tape, h);
         h = normed;
     }
-    ENT_TRY(ent_rope(y, tape, h, d->config.head_dim, d->cosines, d->sines, tokens->doc_start));
+    ENT_TRY(ent_rope(y, tape, h, d->config.head_dim, d->cosines + at, d->sines + at, c->tokens.doc_start));
     ent_tape_release(tape, h);
     return ENT_OK;
 }
@@ -265,22 +294,24 @@ static ent_status add_to(ent_tensor **x, ent_tape *tape, ent_tensor *a)
 }
 
 /* x += o_proj(attention(input_norm(x))): (T, C) */
-static ent_status attention_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d, size_t l,
-                                  const ent_tokens *tokens, const ent_rng *dropout)
+static ent_status attention_block(ent_tensor **x, ent_tape *tape, const pass *c)
 {
-    const ent_model_config *c = &d->config;
-    const layer *y = &d->layers[l];
-    const ent_attention_shape shape = {.n_heads = c->n_heads,
-                                       .n_kv_heads = c->n_kv_heads,
-                                       .head_dim = c->head_dim,
-                                       .window = l >= c->first_window_layer ? c->sliding_window : 0,
-                                       .doc_start = tokens->doc_start};
+    const ent_model_config *config = &c->decoder->config;
+    const layer *y = &c->decoder->layers[c->layer];
+    const ent_attention_shape shape = {.n_heads = config->n_heads,
+                                       .n_kv_heads = config->n_kv_heads,
+                                       .head_dim = config->head_dim,
+                                       .window = c->layer >= config->first_window_layer ? config->sliding_window : 0,
+                                       .doc_start = c->tokens.doc_start,
+                                       .before = c->before};
     ent_tensor *h, *q, *k, *v, *a, *o;
-    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->input_norm, c->rms_norm_eps));
-    ENT_TRY(rotated(&q, tape, d, &y->proj[ENT_Q_PROJ], y->q_norm, h, tokens, dropout));
-    ENT_TRY(rotated(&k, tape, d, &y->proj[ENT_K_PROJ], y->k_norm, h, tokens, dropout));
-    ENT_TRY(project(&v, tape, d, &y->proj[ENT_V_PROJ], h, dropout));
+    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->input_norm, config->rms_norm_eps));
+    ENT_TRY(rotated(&q, tape, c, ENT_Q_PROJ, y->q_norm, h));
+    ENT_TRY(rotated(&k, tape, c, ENT_K_PROJ, y->k_norm, h));
+    ENT_TRY(project(&v, tape, c, ENT_V_PROJ, h));
     ent_tape_release(tape, h);
+    if (c->cache)
+        ENT_TRY(ent_kv_cache_put(&k, &v, c->cache, tape, c->layer));
     const bool o_reads =
         y->proj[ENT_O_PROJ].lora_a || y->proj[ENT_O_PROJ].w->requires_grad; /* its input, in backward */
     if (!o_reads)
@@ -291,76 +322,59 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const ent_deco
     ent_tape_release(tape, q);
     ent_tape_release(tape, k);
     ent_tape_release(tape, v);
-    ENT_TRY(project(&o, tape, d, &y->proj[ENT_O_PROJ], a, dropout));
+    ENT_TRY(project(&o, tape, c, ENT_O_PROJ, a));
     ent_tape_release(tape, a);
     return add_to(x, tape, o);
 }
 
 /* x += down_proj(silu(gate_proj(h)) * up_proj(h)), h = post_attention_norm(x): (T, C) */
-static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const ent_decoder *d, size_t l, const ent_rng *dropout)
+static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const pass *c)
 {
-    const layer *y = &d->layers[l];
     ent_tensor *h, *gate, *up, *m, *down;
-    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->post_attention_norm, d->config.rms_norm_eps));
-    ENT_TRY(project(&gate, tape, d, &y->proj[ENT_GATE_PROJ], h, dropout));
-    ENT_TRY(project(&up, tape, d, &y->proj[ENT_UP_PROJ], h, dropout));
+    ENT_TRY(
+        ent_rmsnorm(&h, tape, *x, c->decoder->layers[c->layer].post_attention_norm, c->decoder->config.rms_norm_eps));
+    ENT_TRY(project(&gate, tape, c, ENT_GATE_PROJ, h));
+    ENT_TRY(project(&up, tape, c, ENT_UP_PROJ, h));
     ent_tape_release(tape, h);
     ENT_TRY(ent_silu_mul(&m, tape, gate, up));
     ent_tape_release(tape, gate);
     ent_tape_release(tape, up);
     ent_tape_tail(tape);
-    ENT_TRY(project(&down, tape, d, &y->proj[ENT_DOWN_PROJ], m, dropout));
+    ENT_TRY(project(&down, tape, c, ENT_DOWN_PROJ, m));
     ent_tape_release(tape, m);
     return add_to(x, tape, down);
 }
 
-/* What a half of a layer is computed from beside its input. */
-typedef struct layer_context {
-    const ent_decoder *decoder;
-    size_t layer;
-    ent_tokens tokens;
-    bool drops;
-    ent_rng dropout;
-} layer_context;
-
 static ent_status attention_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
 {
-    const layer_context *c = context;
     *y = x;
-    return attention_block(y, tape, c->decoder, c->layer, &c->tokens, c->drops ? &c->dropout : NULL);
+    return attention_block(y, tape, context);
 }
 
 static ent_status mlp_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
 {
-    const layer_context *c = context;
     *y = x;
-    return mlp_block(y, tape, c->decoder, c->layer, c->drops ? &c->dropout : NULL);
+    return mlp_block(y, tape, context);
 }
 
-/* *h = what a half makes of it. */
-static ent_status half(ent_tensor **h, ent_tape *tape, ent_segment run, const layer_context *c)
+/* *h = what a half of a layer makes of it. */
+static ent_status half(ent_tensor **h, ent_tape *tape, ent_segment run, const pass *c)
 {
     ent_tensor *x = *h;
-    ENT_TRY(c->decoder->recompute ? ent_tape_recompute(h, tape, x, run, c, sizeof *c) : run(h, tape, x, c));
+    const bool recomputed = c->decoder->recompute && c->cache == NULL;
+    ENT_TRY(recomputed ? ent_tape_recompute(h, tape, x, run, c, sizeof *c) : run(h, tape, x, c));
     ent_tape_release(tape, x);
     return ENT_OK;
 }
 
 /* The final hidden state, normed: (T, C) */
-static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, const ent_tokens *tokens,
-                         const ent_rng *dropout)
+static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c)
 {
-    if (!ent_tape_planning(tape))
-        for (size_t t = 0; t < tokens->n; t++)
-            if (t - (size_t)tokens->doc_start[t] >= d->max_positions)
-                return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
-    ENT_TRY(ent_embedding(h, tape, d->embed_tokens, tokens->ids, tokens->n));
-    layer_context c = {.decoder = d, .tokens = *tokens, .drops = dropout != NULL};
-    if (dropout)
-        c.dropout = *dropout;
-    for (c.layer = 0; c.layer < d->config.n_layers; c.layer++) {
-        ENT_TRY(half(h, tape, attention_half, &c));
-        ENT_TRY(half(h, tape, mlp_half, &c));
+    const ent_decoder *d = c->decoder;
+    ENT_TRY(ent_embedding(h, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
+    for (c->layer = 0; c->layer < d->config.n_layers; c->layer++) {
+        ENT_TRY(half(h, tape, attention_half, c));
+        ENT_TRY(half(h, tape, mlp_half, c));
     }
     ent_tensor *x = *h;
     ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, d->config.rms_norm_eps));
@@ -368,28 +382,69 @@ static ent_status hidden(ent_tensor **h, ent_tape *tape, const ent_decoder *d, c
     return ENT_OK;
 }
 
+/* Of whole documents. */
+static ent_status hidden_of(ent_tensor **h, ent_tape *tape, const ent_decoder *d, const ent_tokens *tokens,
+                            const ent_rng *dropout)
+{
+    pass c = {.decoder = d, .tokens = *tokens, .drops = dropout != NULL};
+    if (dropout)
+        c.dropout = *dropout;
+    if (!ent_tape_planning(tape))
+        for (size_t t = 0; t < tokens->n; t++)
+            if (t - (size_t)tokens->doc_start[t] >= d->max_positions)
+                return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
+    return hidden(h, tape, &c);
+}
+
+/* Of n tokens after those of the cache, which has them afterwards. */
+static ent_status hidden_after(ent_tensor **h, ent_tape *tape, const ent_decoder *d, ent_kv_cache *cache,
+                               const int32_t *ids, size_t n)
+{
+    pass c = {.decoder = d,
+              .tokens = {.n = n, .ids = ids, .doc_start = ent_kv_cache_doc_start(cache)},
+              .cache = cache,
+              .before = ent_kv_cache_length(cache)};
+    if (n == 0)
+        return ent_fail(ENT_EINVAL, "no tokens to go on from");
+    if (ent_tape_recording(tape))
+        return ent_fail(ENT_EINVAL, "a cache of keys and values has no backward: recording must be off");
+    ENT_TRY(ent_kv_cache_room(cache, n));
+    if (c.before + n > d->max_positions)
+        return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
+    ENT_TRY(hidden(h, tape, &c));
+    ent_kv_cache_grow(cache, n);
+    return ENT_OK;
+}
+
 ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
 {
     ent_tensor *h;
-    ENT_TRY(hidden(&h, tape, d, tokens, NULL));
+    ENT_TRY(hidden_of(&h, tape, d, tokens, NULL));
     return ent_linear(logits, tape, h, d->lm_head, NULL, NULL);
-}
-
-ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
-{
-    ent_tensor *h, *last;
-    const size_t c = d->config.hidden_size;
-    if (tokens->n == 0)
-        return ent_fail(ENT_EINVAL, "no tokens to go on from");
-    ENT_TRY(hidden(&h, tape, d, tokens, NULL));
-    ENT_TRY(ent_tape_input(&last, tape, ent_values(h) + (tokens->n - 1) * c, 2, (size_t[]){1, c}, false));
-    return ent_linear(logits, tape, last, d->lm_head, NULL, NULL);
 }
 
 ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens,
                             const int32_t *targets, const ent_rng *dropout)
 {
     ent_tensor *h;
-    ENT_TRY(hidden(&h, tape, d, tokens, dropout));
+    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout));
+    return ent_lm_head_loss(loss, tape, h, d->lm_head, targets);
+}
+
+ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *d, ent_kv_cache *cache,
+                            const int32_t *ids, size_t n)
+{
+    ent_tensor *h, *last;
+    const size_t columns = d->config.hidden_size;
+    ENT_TRY(hidden_after(&h, tape, d, cache, ids, n));
+    ENT_TRY(ent_tape_input(&last, tape, ent_values(h) + (n - 1) * columns, 2, (size_t[]){1, columns}, false));
+    return ent_linear(logits, tape, last, d->lm_head, NULL, NULL);
+}
+
+ent_status ent_decoder_next_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, ent_kv_cache *cache,
+                                 const int32_t *ids, const int32_t *targets, size_t n)
+{
+    ent_tensor *h;
+    ENT_TRY(hidden_after(&h, tape, d, cache, ids, n));
     return ent_lm_head_loss(loss, tape, h, d->lm_head, targets);
 }
