@@ -239,7 +239,8 @@ int ent_cmd_generate(int argc, char **argv)
     arguments a = {.max_tokens = 64, .seed = 42, .top_p = 1};
     int code = ENT_EXIT_DONE;
     if (parse(&a, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: generate: %s; `entrenar generate --help` says more\n", ent_message());
+        if (ent_is_first_rank())
+            fprintf(stderr, "entrenar: generate: %s; `entrenar generate --help` says more\n", ent_message());
         code = ENT_EXIT_USAGE;
     } else if (a.help) {
         fputs("usage: entrenar generate --model DIR [--prompt TEXT | --messages FILE] [OPTIONS]\n\n"
@@ -248,7 +249,8 @@ int ent_cmd_generate(int argc, char **argv)
               stdout);
         ent_options_help(options, N_OPTIONS);
     } else if (generate(&a) != ENT_OK) {
-        fprintf(stderr, "entrenar: %s\n", ent_message());
+        if (ent_is_first_rank())
+            fprintf(stderr, "entrenar: %s\n", ent_message());
         code = ENT_EXIT_FAILED;
     }
     free(a.stops.items);

@@ -1,6 +1,7 @@
 #include "launch/options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/number.h"
@@ -117,4 +118,15 @@ void ent_options_help(const ent_option *options, size_t count)
             column = 0;
         }
     }
+}
+
+bool ent_is_first_rank(void)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *rank = getenv(variables[i]);
+        if (rank)
+            return strcmp(rank, "0") == 0;
+    }
+    return true;
 }

@@ -40,4 +40,8 @@ ent_status ent_options_read(void *out, const ent_option *options, size_t count, 
 /* Prints a line for each option on standard output. */
 void ent_options_help(const ent_option *options, size_t count);
 
+/* Whether this process is the rank that says what all ranks would, by a launcher's variables: before there is a
+ * communicator. */
+bool ent_is_first_rank(void);
+
 #endif

@@ -115,7 +115,7 @@ static void the_text_is_that_of_all_tokens(void **state)
     for (size_t k = 0; k < sizeof tokenizers / sizeof *tokenizers; k++) {
         ent_tokenizer *t = open_tokenizer(tokenizers[k]);
         size_t checked = 0;
-        for (uint32_t unit = 0; unit < 120; unit++) {
+        for (uint32_t unit = 0; unit < 40; unit++) {
             ent_text text = {0};
             ent_ids ids = {0};
             draw_text(&text, unit);
@@ -126,7 +126,7 @@ static void the_text_is_that_of_all_tokens(void **state)
             ent_ids_free(&ids);
             free(text.data);
         }
-        assert_true(checked > 1000);
+        assert_true(checked > 300);
         ent_tokenizer_free(t);
     }
 }

@@ -1,5 +1,6 @@
 /* Text computed token by token from a cache of keys and values has the bits of the text computed at once: every model
- * and variant of tests/data/oracle, with and without an adapter, however the text is cut, for any number of threads. */
+ * and variant of tests/data/oracle, with and without an adapter, however the text is cut, for any number of threads.
+ * And the likeliest tokens are those of PyTorch (tests/reference/generate.py). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
 #include "src/nn/generate.h"
+#include "src/nn/sample.h"
 #include "tests/file_helpers.h"
 
 enum { T = 300, V = 512 }; /* more than a block of attention (64), a stretch of a product, a piece of a text (256) */
@@ -33,7 +35,7 @@ static const char *variant_folder(const char *from, const ent_json *changes)
     ent_json *config;
     ent_text text = {0};
     char *part;
-    snprintf(folder, sizeof folder, "%s", scratch("kv_cache"));
+    snprintf(folder, sizeof folder, "%s", scratch("generate"));
     assert_ok(ent_json_read_file(&config, in_folder(from, "config.json")));
     for (const ent_json *c = ent_json_first(changes); c; c = ent_json_next(c))
         ent_json_remove(config, ent_json_key(c));
@@ -51,6 +53,19 @@ static const char *variant_folder(const char *from, const ent_json *changes)
     ent_json_free(config);
     free(text.data);
     return folder;
+}
+
+/* An oracle's model, with a config that says something else where there are changes, and with its adapter or not. */
+static void open_variant(ent_model *m, const char *name, const ent_json *changes, bool adapted)
+{
+    char folder[400], adapter[400];
+    snprintf(folder, sizeof folder, "%s/oracle/%s/model", ENT_TEST_DATA, name);
+    snprintf(adapter, sizeof adapter, "%s/oracle/%s/adapter_final", ENT_TEST_DATA, name);
+    const ent_model_options options = {.path = changes && ent_json_count(changes) ? variant_folder(folder, changes)
+                                                                                  : folder,
+                                       .adapter = adapted ? adapter : NULL,
+                                       .max_positions = T};
+    assert_ok(ent_model_open(m, &options));
 }
 
 /* The logits of every token of the text, computed at once: (T, V). */
@@ -100,30 +115,21 @@ static void in_pieces(const float *whole, ent_decoder *decoder, const char *what
     ent_generator_free(g);
 }
 
-static void check_model(const char *folder, const char *adapter, const char *what)
+static void check_model(const char *name, const ent_json *changes, const char *what)
 {
-    ent_model m;
     float *whole = malloc(sizeof(float[T][V]));
-    const ent_model_options options = {.path = folder, .adapter = adapter, .max_positions = T};
-    assert_ok(ent_model_open(&m, &options));
-    ent_set_threads(3);
-    at_once(whole, m.decoder);
-    in_pieces(whole, m.decoder, what);
-    ent_set_threads(1);
-    if (adapter)
+    for (int adapted = 0; adapted < 2; adapted++) {
+        ent_model m;
+        open_variant(&m, name, changes, adapted);
+        ent_set_threads(3);
+        at_once(whole, m.decoder);
         in_pieces(whole, m.decoder, what);
-    ent_model_close(&m);
+        ent_set_threads(1);
+        if (adapted)
+            in_pieces(whole, m.decoder, what);
+        ent_model_close(&m);
+    }
     free(whole);
-}
-
-static void check_name(const char *name, const ent_json *changes, const char *what)
-{
-    char folder[400], adapter[400];
-    snprintf(folder, sizeof folder, "%s/oracle/%s/model", ENT_TEST_DATA, name);
-    snprintf(adapter, sizeof adapter, "%s/oracle/%s/adapter_final", ENT_TEST_DATA, name);
-    const char *changed = changes ? variant_folder(folder, changes) : folder;
-    check_model(changed, NULL, what);
-    check_model(changed, adapter, what);
 }
 
 static void models_give_the_same_bits(void **state)
@@ -131,7 +137,7 @@ static void models_give_the_same_bits(void **state)
     (void)state;
     static const char *const names[] = {"llama", "qwen2", "qwen3"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        check_name(names[i], NULL, names[i]);
+        check_model(names[i], NULL, names[i]);
 }
 
 static void variants_give_the_same_bits(void **state)
@@ -143,7 +149,7 @@ static void variants_give_the_same_bits(void **state)
     for (const ent_json *v = ent_json_first(all); v; v = ent_json_next(v), n++) {
         char what[32];
         snprintf(what, sizeof what, "variant %zu", n);
-        check_name(ent_json_string(ent_json_member(v, "model")), ent_json_member(v, "config"), what);
+        check_model(ent_json_string(ent_json_member(v, "model")), ent_json_member(v, "config"), what);
     }
     assert_int_equal(n, 7);
     ent_json_free(all);
@@ -156,8 +162,48 @@ static void long_windows_give_the_same_bits(void **state)
     static const char text[] = "{\"model_type\": \"mistral\", \"sliding_window\": 230}";
     ent_json *changes;
     assert_ok(ent_json_parse(&changes, text, strlen(text), "changes"));
-    check_name("llama", changes, "a window of 230");
+    check_model("llama", changes, "a window of 230");
     ent_json_free(changes);
+}
+
+static size_t read_ids(int32_t *out, const ent_json *list)
+{
+    size_t n = 0;
+    for (const ent_json *x = ent_json_first(list); x && n < T; x = ent_json_next(x))
+        out[n++] = (int32_t)ent_json_number(x);
+    return n;
+}
+
+static void the_likeliest_tokens_are_pytorch_s(void **state)
+{
+    (void)state;
+    ent_json *all;
+    size_t texts = 0;
+    assert_ok(ent_json_read_file(&all, ENT_TEST_DATA "/generate/expected.json"));
+    for (const ent_json *e = ent_json_first(ent_json_member(all, "ids")); e; e = ent_json_next(e), texts++) {
+        ent_model m;
+        ent_generator *g;
+        const float *logits;
+        int32_t prompt[T], want[T], next;
+        const ent_sampling greedy = {.top_p = 1};
+        const size_t given = read_ids(prompt, ent_json_member(e, "prompt"));
+        const size_t n = read_ids(want, ent_json_member(e, "greedy"));
+        assert_int_equal(n, 40);
+        open_variant(&m, ent_json_string(ent_json_member(e, "model")), ent_json_member(e, "config"),
+                     ent_json_bool(ent_json_member(e, "adapter")));
+        assert_ok(ent_generator_new(&g, m.decoder, given + n));
+        assert_ok(ent_generator_next(&logits, g, prompt, given));
+        for (size_t i = 0; i < n; i++) {
+            next = ent_sample(logits, V, &greedy, &(ent_rng){0}, 0, NULL);
+            if (next != want[i])
+                fail_msg("text %zu, new token %zu: %d, expected %d", texts, i, (int)next, (int)want[i]);
+            assert_ok(ent_generator_next(&logits, g, &next, 1));
+        }
+        ent_generator_free(g);
+        ent_model_close(&m);
+    }
+    assert_int_equal(texts, 20);
+    ent_json_free(all);
 }
 
 /* The loss of some targets, after tokens that are kept: that of the whole text. */
@@ -229,9 +275,9 @@ static void what_cannot_be_done_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(models_give_the_same_bits),       cmocka_unit_test(variants_give_the_same_bits),
-        cmocka_unit_test(long_windows_give_the_same_bits), cmocka_unit_test(losses_agree),
-        cmocka_unit_test(what_cannot_be_done_is_refused),
+        cmocka_unit_test(models_give_the_same_bits),          cmocka_unit_test(variants_give_the_same_bits),
+        cmocka_unit_test(long_windows_give_the_same_bits),    cmocka_unit_test(losses_agree),
+        cmocka_unit_test(the_likeliest_tokens_are_pytorch_s), cmocka_unit_test(what_cannot_be_done_is_refused),
     };
     draw_ids();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,144 @@
+#!/bin/bash
+# entrenar generate: greedy texts are PyTorch's; the same seed gives the same text for any number of threads; prompts from
+# anywhere, chats, texts that end it; what comes comes in whole characters, at once, from memory taken before.
+# usage: generate.sh BIN SOURCE
+. "$(dirname "$0")/lib.sh" "$@"
+M=$SOURCE/models/stories260K; A=$DATA/oracle/stories260K-shakespeare/adapter_final
+cp -r "$M" "$WORK/m"; cd "$WORK" || exit 1
+G() { "$BIN/entrenar" generate --model m "$@"; }
+same() { # what, file, file
+  if [ -s "$2" ] && cmp -s "$2" "$3"; then ok "$1"; else bad "$1: $(head -c 200 "$2") | $(head -c 200 "$3")"; fi
+}
+
+# Against PyTorch (tests/reference/generate.py): text, adapter and number of tokens.
+python3 - "$DATA/generate/expected.json" <<'P'
+import json, sys
+for i, t in enumerate(json.load(open(sys.argv[1]))["texts"]):
+    open(f"want{i}", "w").write(t["text"] + "\n")
+    open(f"prompt{i}", "w").write(t["prompt"])
+    open(f"how{i}", "w").write(f"{int(t['adapter'])} {t['tokens']}")
+P
+for i in 0 1 2 3 4 5; do
+  read -r adapted tokens <"how$i"; adapter=(); [ "$adapted" = 1 ] && adapter=(--adapter "$A")
+  G --prompt "$(cat prompt$i)" --max-tokens "$tokens" "${adapter[@]}" >got 2>err
+  same "text $i is PyTorch's" got "want$i"
+done
+[ -s err ] && bad "a text says something on standard error: $(cat err)" || ok "nothing on standard error"
+
+# Sampling.
+S=(--prompt "Once upon a time" --max-tokens 40 --temperature 1 --seed 7)
+G "${S[@]}" --threads 1 >one
+for threads in 2 3 auto; do G "${S[@]}" --threads $threads >other; same "the same text on $threads threads" one other; done
+G "${S[@]}" --seed 8 >other; cmp -s one other && bad "another seed, the same text" || ok "another seed gives another text"
+G --prompt "Once upon a time" --max-tokens 40 >greedy
+cmp -s one greedy && bad "temperature doesn't act" || ok "temperature acts"
+G "${S[@]}" --top-k 1 >other; same "top-k 1 is greedy" greedy other
+G "${S[@]}" --top-p 0.000001 >other; same "top-p near 0 is greedy" greedy other
+G "${S[@]}" --top-k 512 --top-p 1 >other; same "top-k of all and top-p 1 is as without" one other
+G "${S[@]}" --top-k 3 >k; G "${S[@]}" --top-p 0.5 >p
+cmp -s one k || cmp -s one p && bad "top-k or top-p doesn't act" || ok "top-k and top-p act"
+
+# Prompts, ends.
+printf 'Once upon a time\n' | G --max-tokens 40 >other; same "the prompt from standard input" greedy other
+printf 'Once upon a time' | G --max-tokens 40 >other; same "without a newline" greedy other
+G --prompt "Once upon a time" --max-tokens 0 >other; same "no new tokens" other <(echo "Once upon a time")
+G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stop never >other
+same "ends before a text" other <(sed 's/ named.*//' greedy | head -1)
+G --prompt "Once upon a time" --max-tokens 40 --stop " time" >other; same "the prompt's own text doesn't end it" greedy other
+G --prompt "$(cat greedy) One day, she" --max-tokens 600 >other 2>err
+[ "$(grep -c 'no more positions' err)" = 1 ] && [ "$(grep -c . err)" = 1 ] && [ "$(wc -w <other)" -gt 100 ] &&
+  ok "at the last position: $(cat err)" || bad "at the last position: $(cat err)"
+
+# Chats. stories260K has no template: the plain form. Others are a template of its own.
+G --chat --prompt "Tell me a story" --max-tokens 30 >chat
+printf 'User: Tell me a story\nAssistant:' | G --max-tokens 30 >plain
+same "a chat's answer is what comes after its template" plain <(printf 'User: Tell me a story\nAssistant: '; cat chat)
+printf '[{"role": "user", "content": "Tell me a story"}]' >list.json
+printf '{"messages": [{"role": "user", "content": "Tell me a story"}]}' >object.json
+for f in list object; do G --messages $f.json --max-tokens 30 >other; same "messages: $f" chat other; done
+python3 - "$DATA/text/chat-templates.json" <<'P'
+import json, sys
+t = next(t for t in json.load(open(sys.argv[1])) if t["name"] == "qwen2.5")
+c = json.load(open("m/tokenizer_config.json")); c["chat_template"] = t["template"]
+import shutil; shutil.copytree("m", "chatml"); json.dump(c, open("chatml/tokenizer_config.json", "w"))
+c["chat_template"] = "{{ messages }} <|other|>"; shutil.copytree("m", "foreign"); json.dump(c, open("foreign/tokenizer_config.json", "w"))
+g = json.load(open("m/generation_config.json"))
+g["eos_token_id"] = [2, json.load(open("m/tokenizer.json"))["model"]["vocab"]["."]]
+shutil.copytree("m", "ends"); json.dump(g, open("ends/generation_config.json", "w"))
+P
+check "a chat with a template" "$BIN/entrenar" generate --model chatml --chat --prompt "Hi" --max-tokens 5
+"$BIN/entrenar" generate --model ends --prompt "Once upon a time" --max-tokens 40 >other
+same "every id of generation_config.json's list ends it" other <(sed 's/\..*//' greedy)
+
+# Numbers on standard error.
+G --prompt "Once upon a time" --max-tokens 40 --stats >other 2>err; same "--stats leaves the text alone" greedy other
+grep -qE '^prompt  [0-9]+ tokens in [0-9.]+ s: [0-9.]+ tokens/s$' err && grep -qE '^new     40 tokens.* [0-9.]+ tokens/s$' err &&
+  ok "--stats: $(tr '\n' ';' <err)" || bad "--stats: $(cat err)"
+
+# As it comes: a write for nearly every token, each of whole characters; and no memory from the system between them.
+if grep -q __asan_init "$BIN/entrenar"; then
+  echo "the sanitizers take memory of their own: not counted"
+elif strace -o trace -e trace=write,mmap,brk,munmap,mremap "$BIN/entrenar" generate --model m --prompt "$(cat prompt2)" \
+  --max-tokens 80 --threads 1 >other 2>err; then
+  python3 - <<'P' && ok "comes as it is made, from memory taken before" || bad "writes: $(grep -n 'write(1' trace | head -3)"
+lines = [l.split(maxsplit=1)[-1] if l.split("(")[0].isdigit() else l for l in open("trace", errors="replace")]
+at = [i for i, l in enumerate(lines) if l.startswith("write(1,")]
+assert len(at) > 40, len(at)
+between = [l for l in lines[at[1]:at[-1]] if not l.startswith("write(")]
+assert not between, between[:3]
+P
+  G --prompt "$(cat prompt2)" --max-tokens 80 >bare; same "under strace as without" other bare
+else
+  echo "SKIPPED: strace: $(head -1 err)"
+fi
+
+# Bad command lines: 2; bad models and prompts: 1. One line each, that names the thing.
+refuse() { # code, a word of the message, options...
+  local code=$1 word=$2; shift 2
+  "$BIN/entrenar" generate "$@" </dev/null >other 2>err; local got=$?
+  if [ $got = "$code" ] && [ "$(grep -c . err)" = 1 ] && grep '^entrenar: ' err | grep -qF -- "$word"; then ok "$(cat err)"
+  else bad "exit $got, expected $code with $word: $(head -c 300 err)"; fi
+}
+P=(--model m --prompt x)
+refuse 2 --model --prompt x
+refuse 2 --frobnicate "${P[@]}" --frobnicate
+refuse 2 "--seed: expected a value" "${P[@]}" --seed
+refuse 2 --max-tokens "${P[@]}" --max-tokens 1.5
+refuse 2 --max-tokens "${P[@]}" --max-tokens -1
+refuse 2 --seed "${P[@]}" --seed ten
+refuse 2 --threads "${P[@]}" --threads 0
+refuse 2 --temperature "${P[@]}" --temperature -1
+refuse 2 --temperature "${P[@]}" --temperature nan
+refuse 2 "above 0" "${P[@]}" --temperature 1 --top-p 0
+refuse 2 --top-p "${P[@]}" --temperature 1 --top-p 1.1
+refuse 2 --top-k "${P[@]}" --temperature 1 --top-k 0
+refuse 2 "--top-k acts only with" "${P[@]}" --top-k 5
+refuse 2 "--top-p acts only with" "${P[@]}" --top-p 0.5
+refuse 2 --stop "${P[@]}" --stop ""
+refuse 2 exclude "${P[@]}" --messages list.json
+refuse 1 nowhere --model nowhere --prompt x
+refuse 1 nowhere "${P[@]}" --adapter nowhere
+refuse 1 tokenizer.json --model "$DATA/oracle/llama/model" --prompt x
+refuse 1 UTF-8 --model m --prompt $'\xff\xfe'
+refuse 1 "512 positions" --model m --prompt "$(printf 'a b%.0s' $(seq 400))"
+refuse 1 chat_template --model foreign --chat --prompt x
+echo '[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]' >last.json; refuse 1 assistant --model m --messages last.json
+echo '[{"role": "robot", "content": "x"}]' >robot.json; refuse 1 robot --model m --messages robot.json
+echo '{"role": "user"}' >none.json; refuse 1 none.json --model m --messages none.json
+echo '[{"role": "user", "content": 1}]' >number.json; refuse 1 'messages[0]' --model m --messages number.json
+echo '[' >broken.json; refuse 1 broken.json --model m --messages broken.json
+python3 - <<'P'
+import json, shutil, struct
+shutil.copytree("m", "nan")
+d = bytearray(open("m/model.safetensors", "rb").read()); n = struct.unpack("<Q", d[:8])[0]; h = json.loads(d[8:8 + n])
+a = 8 + n + h["model.norm.weight"]["data_offsets"][0]; d[a:a + 4] = struct.pack("<f", float("nan"))
+open("nan/model.safetensors", "wb").write(d)
+P
+refuse 1 "logit" --model nan --prompt x
+ranks 2 "$BIN/entrenar" generate "${P[@]}" >other 2>err; code=$?
+[ $code != 0 ] && [ "$(grep -c '^entrenar: ' err)" = 1 ] && ok "two ranks: $(grep '^entrenar: ' err)" || bad "two ranks: exit $code, $(head -c 300 err)"
+"$BIN/entrenar" generate "${P[@]}" >/dev/full 2>err; [ $? = 1 ] && grep -q '^entrenar: standard output' err && ok "a full disk: $(cat err)" || bad "a full disk: $(cat err)"
+for option in model adapter prompt chat messages max-tokens stop temperature top-k top-p seed threads stats; do
+  "$BIN/entrenar" generate --help | grep -q -- "^  --$option " || bad "--help doesn't know --$option"
+done
+finish
