@@ -87,7 +87,7 @@ static ent_status add_row(ent_choices *c, const ent_model *model, const ent_json
     if (row.count < 2)
         return ent_fail(ENT_EFORMAT, "%s: choices: expected a list of two texts or more", where);
     ENT_TRY(ent_json_get_int(&answer, json, "answer", where));
-    if (answer < 0 || (size_t)answer >= row.count)
+    if ((uint64_t)answer >= row.count)
         return ent_fail(ENT_EFORMAT, "%s: answer: expected an index from 0 to %zu, found %lld", where, row.count - 1,
                         (long long)answer);
     row.answer = (size_t)answer;
@@ -129,27 +129,20 @@ done:
     return st;
 }
 
-/* Tokens that all choices of a row begin with, up to the one before the first of a completion: they are computed once.
- */
-static size_t common(const ent_choices *c, const ent_choice_row *row)
+/* Tokens that are computed once for all choices of a row: those before a completion are the prompt's, the last of them
+ * says what comes next. */
+static size_t shared_tokens(const ent_choices *c, const ent_choice_row *row)
 {
-    const ent_choice *first = &c->items[row->first];
-    size_t n = first->first - 1;
-    for (size_t i = 1; i < row->count; i++) {
-        const ent_choice *other = first + i;
-        size_t same = 0;
-        while (same < n && same + 1 < other->first &&
-               c->ids.ids[first->begin + same] == c->ids.ids[other->begin + same])
-            same++;
-        n = same;
-    }
-    return n;
+    size_t n = c->items[row->first].first;
+    for (size_t i = 1; i < row->count; i++)
+        n = c->items[row->first + i].first < n ? c->items[row->first + i].first : n;
+    return n - 1;
 }
 
 static ent_status score_row(ent_choices *c, const ent_choice_row *row, ent_generator *g, const char *path)
 {
     const ent_real *logits;
-    const size_t before = common(c, row);
+    const size_t before = shared_tokens(c, row);
     ent_generator_cut(g, 0);
     if (before)
         ENT_TRY(ent_generator_next(&logits, g, c->ids.ids + c->items[row->first].begin, before));

@@ -92,6 +92,7 @@ def choices():
     """Completions of prompts, their tokens (those of the whole text that the prompt's don't begin with), log p."""
     c, w = json.load(open(stories + "/config.json")), load(stories + "/model.safetensors")
     rows = [("Once upon a time, there was a little", [" girl named Lily.", " xylophone.", " boy who", " gir"], 0),
+            ("She w", [" xy", "as very happy.", " z"], 1),  # a token of both
             ("She was very", [" happy.", " blue table the", " sad and cried, because she had lost her toy."], 0),
             ("The cat sat on the", [" mat", " sky", " cat"], 1), ("A", ["B", " big dog"], 1)]
     for prompt, completions, answer in rows:

@@ -104,7 +104,7 @@ assert got["accuracy"] == right / len(want) and got["accuracy_normalised"] == ri
 assert 0 < right < right_normalised < len(want), (right, right_normalised)
 P
 E --model "$M" --choices choices.jsonl >got.txt
-grep -qE '^accuracy +0\.2500 by log-likelihood, 0\.7500 by log-likelihood per token$' got.txt && ok "$(tail -1 got.txt)" || bad "choices: $(cat got.txt)"
+grep -qE '^accuracy +0\.4000 by log-likelihood, 0\.8000 by log-likelihood per token$' got.txt && ok "$(tail -1 got.txt)" || bad "choices: $(cat got.txt)"
 E --model "$M" --data "$SOURCE/data/shakespeare-val.jsonl" >got.txt
 grep -qE '^loss +4\.86[0-9]+, the mean over 34883 target tokens$' got.txt && ok "$(grep loss got.txt)" || bad "data: $(cat got.txt)"
 
