@@ -125,6 +125,7 @@ refuse() { # code, a word of the message, command...
 }
 X="$BIN/entrenar eval"; D=(--model "$M" --data "$SOURCE/data/shakespeare-val.jsonl"); row() { echo "$1" >bad.jsonl; }
 refuse 2 --model $X --data x
+refuse 2 "--data: expected a value" $X --model "$M" --data
 refuse 2 neither $X --model "$M"
 refuse 2 both $X "${D[@]}" --choices choices.jsonl
 refuse 2 --frobnicate $X "${D[@]}" --frobnicate

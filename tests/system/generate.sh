@@ -45,9 +45,12 @@ G --prompt "Once upon a time" --max-tokens 0 >other; same "no new tokens" other 
 G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stop never >other
 same "ends before a text" other <(sed 's/ named.*//' greedy | head -1)
 G --prompt "Once upon a time" --max-tokens 40 --stop " time" >other; same "the prompt's own text doesn't end it" greedy other
-G --prompt "$(cat greedy) One day, she" --max-tokens 600 >other 2>err
-[ "$(grep -c 'no more positions' err)" = 1 ] && [ "$(grep -c . err)" = 1 ] && [ "$(wc -w <other)" -gt 100 ] &&
-  ok "at the last position: $(cat err)" || bad "at the last position: $(cat err)"
+G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stats >other 2>err
+grep -qE '^new     1?[0-9] tokens' err && ok "nothing is computed after it: $(sed -n 2p err)" || bad "computes after a stop: $(cat err)"
+G --prompt "$(cat greedy) One day, she" --max-tokens 600 --stats >other 2>err
+all=$(sed -nE 's/^(prompt|new)  +([0-9]+) tokens.*/\2/p' err | paste -sd+)
+[ "$(grep -c 'no more positions' err)" = 1 ] && [ "$(wc -w <other)" -gt 100 ] && [ "$((all))" = 512 ] &&
+  ok "at the last position: $(head -1 err)" || bad "at the last position: $all tokens; $(cat err)"
 
 # Chats. stories260K has no template: the plain form. Others are a template of its own.
 G --chat --prompt "Tell me a story" --max-tokens 30 >chat
