@@ -83,7 +83,7 @@ static ent_status unit_at(ent_unit *out, void *context, size_t i)
     return ENT_OK;
 }
 
-/* Weights as their products need them; those that are stored otherwise go back to the system. */
+/* Weights as their products need them; those that are stored otherwise leave this process. */
 static ent_status convert_weights(ent_bench *b)
 {
     const ent_config *c = b->options->config;

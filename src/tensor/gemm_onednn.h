@@ -1,5 +1,5 @@
 /* Products in bf16 by oneDNN, on CPUs that have instructions for them. The library is loaded when it is first asked
- * for: a program that computes in fp32 doesn't start with it, and one that finds none has the values by OpenBLAS.
+ * for: a program that computes in fp32 doesn't start with it, and one that finds none has the values in fp32.
  */
 #ifndef ENT_TENSOR_GEMM_ONEDNN_H
 #define ENT_TENSOR_GEMM_ONEDNN_H

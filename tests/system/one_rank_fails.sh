@@ -32,7 +32,7 @@ P
 stops 1 "a loss that is no number on one rank" '^entrenar: rank 2: step 1, unit 3: the loss is' : --set model.path=nan --set data.train=nan.jsonl
 # fp32 is the same on every CPU; bf16 is not where one multiplies it and another doesn't.
 if "$BIN/entrenar-train" config.yaml --dry-run --set compute.precision=bf16 | grep -q oneDNN; then
-  stops 2 "another CPU" '^entrenar: the kernel of this CPU: .*rank 1 has "*bf16 values' 'export ONEDNN_MAX_CPU_ISA=AVX2' --set compute.precision=bf16
+  stops 2 "another CPU" '^entrenar: the kernel of this CPU: .*rank 1 has .bf16 values' 'export ONEDNN_MAX_CPU_ISA=AVX2' --set compute.precision=bf16
 else
   echo "note  ranks of mixed CPUs are tried where the CPU multiplies bf16: here all compute alike"
 fi
