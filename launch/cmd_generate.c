@@ -84,6 +84,7 @@ typedef struct session {
     uint32_t *order; /* room for ent_sample */
     double prompt_seconds, seconds;
     size_t computed; /* new tokens that went through the model, in `seconds` */
+    bool cut;        /* there was no room for what comes next */
 } session;
 
 static void close_session(session *s)
@@ -184,7 +185,8 @@ static ent_status go_on(session *s, size_t n)
         if (is_end(s, next))
             break;
         ENT_TRY(ent_reply_add(&s->reply, next));
-        if (s->reply.stopped || i + 1 == n)
+        s->cut = i + 1 == n && !s->reply.stopped;
+        if (s->cut || s->reply.stopped)
             break;
         ENT_TRY(ent_generator_next(&logits, s->generator, &next, 1));
         s->computed++;
@@ -223,7 +225,7 @@ static ent_status generate(const arguments *a)
         ENT_GO(go_on(&s, n));
     ENT_GO(ent_reply_end(&s.reply));
     ENT_GO(print(NULL, "\n", 1));
-    if (n < (size_t)a->max_tokens && s.computed + 1 == n)
+    if (s.cut && n < (size_t)a->max_tokens)
         fprintf(stderr, "entrenar: generate: %s has no more positions: %zu new tokens, --max-tokens says %lld\n",
                 a->model, n, (long long)a->max_tokens);
     if (a->stats)

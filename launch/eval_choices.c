@@ -129,14 +129,20 @@ done:
     return st;
 }
 
-/* Tokens that are computed once for all choices of a row: those before a completion are the prompt's, the last of them
- * says what comes next. */
+/* Tokens that are computed once for all choices of a row: those they begin with alike, but for the last one before a
+ * completion, which says what comes next. A completion may change the tokens of its prompt. */
 static size_t shared_tokens(const ent_choices *c, const ent_choice_row *row)
 {
-    size_t n = c->items[row->first].first;
-    for (size_t i = 1; i < row->count; i++)
-        n = c->items[row->first + i].first < n ? c->items[row->first + i].first : n;
-    return n - 1;
+    const ent_choice *item = &c->items[row->first];
+    size_t n = item->first - 1;
+    for (size_t i = 1; i < row->count; i++) {
+        size_t same = 0;
+        while (same < n && same < item[i].first - 1 &&
+               c->ids.ids[item->begin + same] == c->ids.ids[item[i].begin + same])
+            same++;
+        n = same;
+    }
+    return n;
 }
 
 static ent_status score_row(ent_choices *c, const ent_choice_row *row, ent_generator *g, const char *path)

@@ -93,6 +93,30 @@ static void log_likelihoods_are_pytorch_s(void **state)
     ent_json_free(all);
 }
 
+/* Completions before which the prompt has other tokens, as many. */
+static void prompts_are_computed_as_their_tokens_are(void **state)
+{
+    (void)state;
+    static int32_t ids[] = {1, 403, 261, 300, 1, 410, 261, 310, 1, 410, 261, 300, 320};
+    static int32_t labels[] = {-100, -100, -100, 300, -100, -100, -100, 310, -100, -100, -100, 300, 320};
+    ent_choice items[] = {
+        {.begin = 0, .n = 4, .first = 3}, {.begin = 4, .n = 4, .first = 3}, {.begin = 8, .n = 5, .first = 3}};
+    ent_choice_row row = {.line = 1, .count = 3};
+    ent_choices c = {.rows = &row,
+                     .items = items,
+                     .n_rows = 1,
+                     .n_items = 3,
+                     .ids = {.ids = ids, .count = 13},
+                     .labels = {.ids = labels, .count = 13},
+                     .longest = 5};
+    ent_comm *comm;
+    assert_ok(ent_comm_self(&comm));
+    assert_ok(ent_choices_score(&c, &model, comm, "x"));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(items[i].log_likelihood == whole_text(&c, &items[i]));
+    ent_comm_free(comm);
+}
+
 /* Of sums and means given here: the first of equals, and the shorter or longer one. */
 static void the_likeliest_is_chosen(void **state)
 {
@@ -153,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_likelihoods_are_pytorch_s),
+        cmocka_unit_test(prompts_are_computed_as_their_tokens_are),
         cmocka_unit_test(the_likeliest_is_chosen),
         cmocka_unit_test(rows_that_are_not_as_needed_are_named),
     };

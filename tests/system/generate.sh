@@ -47,6 +47,14 @@ same "ends before a text" other <(sed 's/ named.*//' greedy | head -1)
 G --prompt "Once upon a time" --max-tokens 40 --stop " time" >other; same "the prompt's own text doesn't end it" greedy other
 G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stats >other 2>err
 grep -qE '^new     1?[0-9] tokens' err && ok "nothing is computed after it: $(sed -n 2p err)" || bad "computes after a stop: $(cat err)"
+sed -nE 's/^(prompt|new)  +([0-9]+) tokens.*/\2/p' err >positions # a model that has no more
+python3 - <<'P'
+import json, shutil
+shutil.copytree("m", "few"); c = json.load(open("m/config.json")); c["max_position_embeddings"] = sum(map(int, open("positions")))
+json.dump(c, open("few/config.json", "w"))
+P
+F() { "$BIN/entrenar" generate --model few --prompt "Once upon a time" --max-tokens 40 "$@" 2>&1 >other | grep -c 'no more positions'; }
+[ "$(F)$(F --stop " named")" = 10 ] && ok "at the last position it is told, unless the text ends there" || bad "the last position: $(F), with a stop $(F --stop " named")"
 G --prompt "$(cat greedy) One day, she" --max-tokens 600 --stats >other 2>err
 all=$(sed -nE 's/^(prompt|new)  +([0-9]+) tokens.*/\2/p' err | paste -sd+)
 [ "$(grep -c 'no more positions' err)" = 1 ] && [ "$(wc -w <other)" -gt 100 ] && [ "$((all))" = 512 ] &&
