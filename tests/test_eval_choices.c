@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "io/json.h"
+#include "io/tokenizer_json.h"
 #include "launch/eval_choices.h"
 #include "src/comm/comm.h"
 
@@ -173,6 +174,26 @@ static void rows_that_are_not_as_needed_are_named(void **state)
     ent_choices_free(&c);
 }
 
+/* A tokenizer that puts nothing before a text, and has more tokens than the model. */
+static void texts_that_the_model_cannot_take_are_named(void **state)
+{
+    (void)state;
+    static const char no_prompt[] = "{\"prompt\": \"\", \"choices\": [\"b\", \"c\"], \"answer\": 0}\n";
+    static const char others[] = "{\"prompt\": \"The\", \"choices\": [\" together\", \" more\"], \"answer\": 0}\n";
+    const char *path = in_folder(scratch("eval_choices"), "rows.jsonl");
+    ent_model other = model;
+    ent_choices c = {0};
+    assert_ok(ent_tokenizer_load(&other.tokenizer, ENT_TEST_DATA "/tokenizers/qwen2-style-4k"));
+    put_file(path, no_prompt, sizeof no_prompt - 1);
+    assert_fails(ent_choices_read(&c, path, &other), ENT_EFORMAT,
+                 "rows.jsonl:1: choices[0]: no token stands before it");
+    ent_choices_free(&c);
+    put_file(path, others, sizeof others - 1);
+    assert_fails(ent_choices_read(&c, path, &other), ENT_EFORMAT, "outside the model's vocabulary of 512");
+    ent_choices_free(&c);
+    ent_tokenizer_free(other.tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +201,7 @@ int main(void)
         cmocka_unit_test(prompts_are_computed_as_their_tokens_are),
         cmocka_unit_test(the_likeliest_is_chosen),
         cmocka_unit_test(rows_that_are_not_as_needed_are_named),
+        cmocka_unit_test(texts_that_the_model_cannot_take_are_named),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

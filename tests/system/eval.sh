@@ -116,6 +116,20 @@ a, b = (json.load(open(f))['loss'] for f in ('data.json', 'bf16.json'))
 assert 1e-7 * a < abs(a - b) < 2**-10 * a, (a, b)"
 ranks 2 "$BIN/entrenar" eval "${D[@]}" --precision bf16 >other.json; cmp -s bf16.json other.json && ok "bf16, 2 ranks" || bad "bf16, 2 ranks"
 
+# What is counted; rows are not longer than the model's positions.
+printf '%s\n' '{"input_ids": [1, 5, 6, 7, 8, 9, 10, 11, 12, 13], "labels": [1, 5, 6, 7, 8, 9, 10, 11, 12, 13]}' \
+  '{"input_ids": [1, 5, 6], "labels": [-100, -100, -100]}' '{"input_ids": [1, 5, 6], "labels": [1, 5, 6]}' >ids.jsonl
+cp -r "$M" few; sed -i 's/"max_position_embeddings": 512/"max_position_embeddings": 8/' few/config.json
+E --model few --data ids.jsonl --no-packing --json >got.json
+check "counts" python3 -c "
+import json
+g = json.load(open('got.json'))
+want = dict(seq_len=8, packing=False, mask_prompt=True, documents=3, rows=2, tokens=11, truncated_tokens=2, without_target=1, targets=9)
+assert want == {k: g[k] for k in want}, g"
+E --model few --data ids.jsonl --no-packing >got.txt
+grep -q '1 documents are longer and were cut: 2 tokens' got.txt && grep -q '1 documents or pieces of one have no target' got.txt &&
+  ok "what is left out is told" || bad "what is left out: $(cat got.txt)"
+
 # Bad command lines: 2; bad models and data: 1. One line that names the thing, on several ranks too.
 refuse() { # code, a word of the message, command...
   local code=$1 word=$2; shift 2
@@ -133,6 +147,7 @@ refuse 2 --precision $X "${D[@]}" --precision int8
 refuse 2 --seq-len $X "${D[@]}" --seq-len 1
 refuse 2 "--seq-len acts only with" $X --model "$M" --choices choices.jsonl --seq-len 9
 refuse 2 "--no-packing acts only with" $X --model "$M" --choices choices.jsonl --no-packing
+refuse 2 "--no-mask acts only with" $X --model "$M" --choices choices.jsonl --no-mask
 refuse 1 "512 positions" $X "${D[@]}" --seq-len 513
 refuse 1 nowhere $X --model nowhere --data x
 refuse 1 nowhere.jsonl $X --model "$M" --data nowhere.jsonl
@@ -145,6 +160,15 @@ row '{"choices": ["b", "c"], "answer": 0}'; refuse 1 "bad.jsonl:1: prompt" $X --
 row '{"prompt": "a", "choices": ["b", ""], "answer": 0}'; refuse 1 "bad.jsonl:1: choices[1]: has no tokens" $X --model "$M" --choices bad.jsonl
 row '{"prompt": "a", "choices": ["b", 3], "answer": 0}'; refuse 1 "choices[1]: expected a text" $X --model "$M" --choices bad.jsonl
 row "{\"prompt\": \"$(printf 'a b%.0s' $(seq 300))\", \"choices\": [\"b\", \"c\"], \"answer\": 0}"; refuse 1 "512 positions" $X --model "$M" --choices bad.jsonl
+python3 - "$M" <<'P'
+import json, shutil, struct, sys
+shutil.copytree(sys.argv[1], "nan")
+d = bytearray(open("nan/model.safetensors", "rb").read()); n = struct.unpack("<Q", d[:8])[0]; h = json.loads(d[8:8 + n])
+a = 8 + n + h["model.norm.weight"]["data_offsets"][0]; d[a:a + 4] = struct.pack("<f", float("nan"))
+open("nan/model.safetensors", "wb").write(d)
+P
+refuse 1 "choices.jsonl:1: choices[0]: the loss is" $X --model nan --choices choices.jsonl
+refuse 1 "nan" $X --model nan --data ids.jsonl --no-packing --seq-len 8
 : >bad.jsonl; refuse 1 "no rows" $X --model "$M" --choices bad.jsonl
 row '{"input_ids": [1, 2], "labels": [-100, -100]}'; refuse 1 "no targets" $X --model "$M" --data bad.jsonl
 row '{"prompt": "a", "choices": ["b", ""], "answer": 0}'

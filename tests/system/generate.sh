@@ -37,6 +37,8 @@ G "${S[@]}" --top-p 0.000001 >other; same "top-p near 0 is greedy" greedy other
 G "${S[@]}" --top-k 512 --top-p 1 >other; same "top-k of all and top-p 1 is as without" one other
 G "${S[@]}" --top-k 3 >k; G "${S[@]}" --top-p 0.5 >p
 cmp -s one k || cmp -s one p && bad "top-k or top-p doesn't act" || ok "top-k and top-p act"
+G "${S[@]}" --temperature 1e9 >other; n=$(fold -w1 other | sort -u | wc -l)
+[ "$n" -gt 15 ] && ok "each token is a draw of its own" || bad "40 tokens at random have $n different letters"
 
 # Prompts, ends.
 printf 'Once upon a time\n' | G --max-tokens 40 >other; same "the prompt from standard input" greedy other
@@ -76,15 +78,49 @@ c["chat_template"] = "{{ messages }} <|other|>"; shutil.copytree("m", "foreign")
 g = json.load(open("m/generation_config.json"))
 g["eos_token_id"] = [2, json.load(open("m/tokenizer.json"))["model"]["vocab"]["."]]
 shutil.copytree("m", "ends"); json.dump(g, open("ends/generation_config.json", "w"))
+shutil.copytree("chatml", "turns"); t = json.load(open("m/tokenizer.json")); model = t["model"] # "." is a special token, which has no text
+t["added_tokens"].append(t["added_tokens"][0] | {"id": model["vocab"].pop("."), "content": "<|im_end|>"})
+model["vocab"]["<|im_end|>"] = t["added_tokens"][-1]["id"]; model["merges"] = [x for x in model["merges"] if "." not in str(x)]
+json.dump(t, open("turns/tokenizer.json", "w"))
 P
-check "a chat with a template" "$BIN/entrenar" generate --model chatml --chat --prompt "Hi" --max-tokens 5
+turn='<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'
+count() { "$BIN/entrenar" generate "$@" --stats 2>&1 >other | sed -nE "s/^$what  +([0-9]+) tokens.*/\1/p"; }
+what=prompt; a=$(count --model chatml --chat --prompt Hi --max-tokens 1); b=$(printf "$turn\n" | count --model m --max-tokens 1)
+[ -n "$a" ] && [ "$((a + 1))" = "$b" ] && ok "a template puts BOS where it wants it" || bad "a chat's prompt has $a tokens, the same text as a prompt $b"
+what=new; a=$(count --model turns --prompt "Once upon a time" --max-tokens 60)
+b=$(count --model turns --prompt "Once upon a time" --max-tokens 60 --stop "<|im_end|>"); c=$(count --model turns --chat --prompt "Hi" --max-tokens 150)
+[ "$a" = 60 ] && [ "$b" -lt 60 ] && [ "$c" -lt 150 ] && ok "a token without a text ends it if it is a stop, or a turn's end: $a, $b, $c" || bad "a token without a text: $a, $b, $c"
+printf 'a\0b' | G --chat >other 2>err; [ $? = 1 ] && grep -q 'zero byte' err && ok "$(cat err)" || bad "a zero byte in a chat: $(cat err)"
 "$BIN/entrenar" generate --model ends --prompt "Once upon a time" --max-tokens 40 >other
 same "every id of generation_config.json's list ends it" other <(sed 's/\..*//' greedy)
 
 # Numbers on standard error.
 G --prompt "Once upon a time" --max-tokens 40 --stats >other 2>err; same "--stats leaves the text alone" greedy other
-grep -qE '^prompt  [0-9]+ tokens in [0-9.]+ s: [0-9.]+ tokens/s$' err && grep -qE '^new     40 tokens.* [0-9.]+ tokens/s$' err &&
-  ok "--stats: $(tr '\n' ';' <err)" || bad "--stats: $(cat err)"
+check "--stats: $(tr '\n' ';' <err)" python3 - <<'P'
+import re
+err = open("err").read()
+n, s, rate = re.search(r"^prompt  (\d+) tokens in ([\d.]+) s: ([\d.]+) tokens/s$", err, re.M).groups()
+assert abs(float(rate) * float(s) - int(n)) < 1 + float(rate) * 0.0006, err
+s, rate = re.search(r"^new     40 tokens, all but the first in ([\d.]+) s: ([\d.]+) tokens/s$", err, re.M).groups()
+assert abs(float(rate) * float(s) - 39) < 1 + float(rate) * 0.0006, err
+assert float(re.search(r"^memory  ([\d.]+) MiB", err, re.M).group(1)) > 0, err
+P
+
+# A model whose vocabulary is larger than its tokenizer's: what has no text is never taken, however likely.
+python3 - <<'P'
+import json, shutil, struct
+shutil.copytree("m", "padded"); c = json.load(open("m/config.json")); c["vocab_size"] += 2; json.dump(c, open("padded/config.json", "w"))
+d = open("m/model.safetensors", "rb").read(); n = struct.unpack("<Q", d[:8])[0]; h = json.loads(d[8:8 + n])
+h.pop("__metadata__", None); out = b""
+for name, t in h.items():
+    x = d[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]
+    if name == "model.embed_tokens.weight":
+        row = struct.unpack("<64f", x[426 * 256:427 * 256]); t["shape"][0] += 2
+        x += struct.pack("<64f", *(50 * y for y in row)) + struct.pack("<64f", *(-50 * y for y in row))
+    t["data_offsets"] = [len(out), len(out) + len(x)]; out += x
+h = json.dumps(h).encode(); open("padded/model.safetensors", "wb").write(struct.pack("<Q", len(h)) + h + out)
+P
+"$BIN/entrenar" generate --model padded --prompt "Once upon a time" --max-tokens 40 >other 2>err; same "a padded vocabulary" greedy other
 
 # As it comes: a write for nearly every token, each of whole characters; and no memory from the system between them.
 if grep -q __asan_init "$BIN/entrenar"; then
