@@ -47,6 +47,7 @@ G --prompt "Once upon a time" --max-tokens 0 >other; same "no new tokens" other 
 G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stop never >other
 same "ends before a text" other <(sed 's/ named.*//' greedy | head -1)
 G --prompt "Once upon a time" --max-tokens 40 --stop " time" >other; same "the prompt's own text doesn't end it" greedy other
+G --prompt "Once upon a time" --max-tokens 40 --stop "$(tail -c 4 greedy)#" >other; same "what only begins a stop comes at the end" greedy other
 G --prompt "Once upon a time" --max-tokens 40 --stop " named" --stats >other 2>err
 grep -qE '^new     1?[0-9] tokens' err && ok "nothing is computed after it: $(sed -n 2p err)" || bad "computes after a stop: $(cat err)"
 sed -nE 's/^(prompt|new)  +([0-9]+) tokens.*/\2/p' err >positions # a model that has no more
@@ -168,6 +169,8 @@ refuse 1 nowhere "${P[@]}" --adapter nowhere
 refuse 1 tokenizer.json --model "$DATA/oracle/llama/model" --prompt x
 refuse 1 UTF-8 --model m --prompt $'\xff\xfe'
 refuse 1 "512 positions" --model m --prompt "$(printf 'a b%.0s' $(seq 400))"
+sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 5/' few/config.json
+refuse 1 "5 tokens, few has 5 positions" --model few --prompt "Once upon a time"
 refuse 1 chat_template --model foreign --chat --prompt x
 echo '[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]' >last.json; refuse 1 assistant --model m --messages last.json
 echo '[{"role": "robot", "content": "x"}]' >robot.json; refuse 1 robot --model m --messages robot.json
