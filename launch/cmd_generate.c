@@ -64,8 +64,8 @@ static ent_status parse(arguments *a, int argc, char **argv)
         return ENT_OK;
     if (a->model == NULL)
         return ent_fail(ENT_ECONFIG, "expected --model DIR");
-    if (a->prompt && a->messages)
-        return ent_fail(ENT_ECONFIG, "--prompt and --messages exclude each other");
+    if (a->messages && (a->prompt || a->chat))
+        return ent_fail(ENT_ECONFIG, "%s and --messages exclude each other", a->prompt ? "--prompt" : "--chat");
     if (a->temperature == 0 && (a->top_k || a->top_p < 1))
         return ent_fail(ENT_ECONFIG, "%s acts only with --temperature above 0", a->top_k ? "--top-k" : "--top-p");
     for (size_t i = 0; i < a->stops.count; i++)
@@ -245,7 +245,7 @@ int ent_cmd_generate(int argc, char **argv)
             fprintf(stderr, "entrenar: generate: %s; `entrenar generate --help` says more\n", ent_message());
         code = ENT_EXIT_USAGE;
     } else if (a.help) {
-        fputs("usage: entrenar generate --model DIR [--prompt TEXT | --messages FILE] [OPTIONS]\n\n"
+        fputs("usage: entrenar generate --model DIR [[--chat] --prompt TEXT | --messages FILE] [OPTIONS]\n\n"
               "Prints the prompt and what the model makes of it, as it comes, up to the end of the text or N new\n"
               "tokens. Of a chat it prints the answer alone.\n\n",
               stdout);

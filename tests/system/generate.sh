@@ -79,6 +79,8 @@ c["chat_template"] = "{{ messages }} <|other|>"; shutil.copytree("m", "foreign")
 g = json.load(open("m/generation_config.json"))
 g["eos_token_id"] = [2, json.load(open("m/tokenizer.json"))["model"]["vocab"]["."]]
 shutil.copytree("m", "ends"); json.dump(g, open("ends/generation_config.json", "w"))
+shutil.copytree("m", "eos", ignore=shutil.ignore_patterns("generation_config.json"))
+c = json.load(open("m/tokenizer_config.json")); c["eos_token"] = "."; json.dump(c, open("eos/tokenizer_config.json", "w"))
 shutil.copytree("chatml", "turns"); t = json.load(open("m/tokenizer.json")); model = t["model"] # "." is a special token, which has no text
 t["added_tokens"].append(t["added_tokens"][0] | {"id": model["vocab"].pop("."), "content": "<|im_end|>"})
 model["vocab"]["<|im_end|>"] = t["added_tokens"][-1]["id"]; model["merges"] = [x for x in model["merges"] if "." not in str(x)]
@@ -94,6 +96,7 @@ b=$(count --model turns --prompt "Once upon a time" --max-tokens 60 --stop "<|im
 printf 'a\0b' | G --chat >other 2>err; [ $? = 1 ] && grep -q 'zero byte' err && ok "$(cat err)" || bad "a zero byte in a chat: $(cat err)"
 "$BIN/entrenar" generate --model ends --prompt "Once upon a time" --max-tokens 40 >other
 same "every id of generation_config.json's list ends it" other <(sed 's/\..*//' greedy)
+"$BIN/entrenar" generate --model eos --prompt "Once upon a time" --max-tokens 40 >other; same "the tokenizer's end ends it" other <(sed 's/\..*//' greedy)
 
 # Numbers on standard error.
 G --prompt "Once upon a time" --max-tokens 40 --stats >other 2>err; same "--stats leaves the text alone" greedy other
@@ -106,6 +109,9 @@ s, rate = re.search(r"^new     40 tokens, all but the first in ([\d.]+) s: ([\d.
 assert abs(float(rate) * float(s) - 39) < 1 + float(rate) * 0.0006, err
 assert float(re.search(r"^memory  ([\d.]+) MiB", err, re.M).group(1)) > 0, err
 P
+for threads in 1 3; do
+  G --prompt x --max-tokens 2 --threads $threads --stats 2>&1 >other | grep -qE "; $threads threads?$" && ok "threads: $threads" || bad "--threads $threads"
+done
 
 # A model whose vocabulary is larger than its tokenizer's: what has no text is never taken, however likely.
 python3 - <<'P'
@@ -163,7 +169,8 @@ refuse 2 --top-k "${P[@]}" --temperature 1 --top-k 0
 refuse 2 "--top-k acts only with" "${P[@]}" --top-k 5
 refuse 2 "--top-p acts only with" "${P[@]}" --top-p 0.5
 refuse 2 --stop "${P[@]}" --stop ""
-refuse 2 exclude "${P[@]}" --messages list.json
+refuse 2 "--prompt and --messages exclude" "${P[@]}" --messages list.json
+refuse 2 "--chat and --messages exclude" --model m --chat --messages list.json
 refuse 1 nowhere --model nowhere --prompt x
 refuse 1 nowhere "${P[@]}" --adapter nowhere
 refuse 1 tokenizer.json --model "$DATA/oracle/llama/model" --prompt x
