@@ -15,7 +15,8 @@ static const struct {
     const char *summary;
 } commands[] = {
     {"train", ent_cmd_train, true, "fine-tune a model as a config says"},
-    {"generate", ent_cmd_generate, true, "continue a prompt"},
+    {"generate", ent_cmd_generate, true, "continue a prompt, answer in a chat"},
+    {"eval", ent_cmd_eval, true, "measure loss and perplexity on data, or accuracy of choosing among completions"},
     {"inspect", ent_cmd_inspect, false, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
     {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
     {"plan", ent_cmd_plan, true, "tell the memory and time of a training run, before any work"},

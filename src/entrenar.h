@@ -25,6 +25,7 @@ extern "C" {
 #include "src/nn/lora_config.h"
 #include "src/nn/model_config.h"
 #include "src/nn/decoder.h"
+#include "src/nn/generate.h"
 #include "src/nn/sample.h"
 
 #include "src/optim/optimizer.h"

@@ -41,11 +41,13 @@ ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_d
 typedef struct ent_attention_shape {
     size_t n_heads, n_kv_heads, head_dim; /* n_heads is a multiple of n_kv_heads: grouped heads share k and v */
     size_t window;
-    const int32_t *doc_start; /* T of them, doc_start[t] <= t, not decreasing; borrowed until backward */
+    const int32_t *doc_start; /* of each key, doc_start[t] <= t, not decreasing; borrowed until backward */
+    size_t before;            /* tokens that have keys and values, but no query: the first ones */
 } ent_attention_shape;
 
-/* y = softmax(q k^T / sqrt(head_dim)) v for each head: (T, n_heads * head_dim) from q of the same shape and k, v (T,
- * n_kv_heads * head_dim). No T x T matrix is stored; backward computes the weights again. */
+/* y = softmax(q k^T / sqrt(head_dim)) v for each head: (T, n_heads * head_dim) from q of the same shape and k, v
+ * (before + T, n_kv_heads * head_dim). A row has the bits that it has if all tokens have a query. No T x T matrix is
+ * stored; backward computes the weights again. */
 ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tensor *k, ent_tensor *v,
                          const ent_attention_shape *shape);
 

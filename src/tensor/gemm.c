@@ -4,6 +4,7 @@
 #include "src/base/profile.h"
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm_parts.h"
+#include "src/tensor/gemm_row.h"
 
 const char *ent_gemm_kernel(void)
 {
@@ -127,7 +128,10 @@ void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_
     const operands o = {.c = c, .ldc = ldc, .alpha = alpha, .beta = beta, .a = a, .b = b};
     const ent_product p = product_of(&o, m, n, k);
     ent_profile_count(ENT_FLOPS_FP32, m, n, k);
-    ent_product_serial(&p);
+    if (ent_is_row_product(m, &b))
+        ent_row_product_serial(&(ent_row_product){c, n, k, alpha, beta, a, b});
+    else
+        ent_product_serial(&p);
 }
 
 /* Pairs of a row that sees and a row that is seen, of `seeing` and `all`. */
@@ -159,7 +163,10 @@ void ent_gemm_as(ent_flop_kind kind, ent_real *c, size_t ldc, size_t m, size_t n
     ent_product p = product_of(&o, m, n, k);
     const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
     ent_profile_count(kind, m, n, k);
-    ent_product_shared(&p);
+    if (ent_is_row_product(m, &b))
+        ent_row_product_shared(&(ent_row_product){c, n, k, alpha, beta, a, b});
+    else
+        ent_product_shared(&p);
     ent_profile_enter(outer);
 }
 
