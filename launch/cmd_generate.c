@@ -20,11 +20,11 @@ typedef struct arguments {
 } arguments;
 
 static const char usage[] =
-    "usage: entrenar generate --model DIR --prompt TEXT [--adapter DIR] [--max-tokens N] [--temperature T] [--seed "
-    "S]\n\n"
+    "usage: entrenar generate --model DIR --prompt TEXT [--adapter DIR|CKPT.h5] [--max-tokens N] [--temperature T] "
+    "[--seed S]\n\n"
     "Prints the prompt and what the model makes of it, up to the end of the text or N tokens.\n\n"
     "  --model DIR        a Hugging Face model folder\n"
-    "  --adapter DIR      a PEFT adapter (LoRA) for it\n"
+    "  --adapter A        its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)\n"
     "  --prompt TEXT      what to continue\n"
     "  --max-tokens N     at most so many new tokens (default 64)\n"
     "  --temperature T    0: always the likeliest token (default); higher: more varied\n"
