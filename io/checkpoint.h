@@ -52,4 +52,8 @@ ent_status ent_checkpoint_read_newest(ent_ckpt_state *state, ent_ckpt_evals *eva
                                       const char *run_dir, ent_ckpt_tensor *tensors, size_t count,
                                       const ent_json *decides);
 
+/* Reads one checkpoint, whose path ends with ".h5", for those who don't know what is in it: its tensors (freed with
+ * ent_hdf5_listing_free) and its metadata (freed by the caller), whose digests hold. ENT_EIO, ENT_EFORMAT. */
+ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, const char *path);
+
 #endif

@@ -176,3 +176,40 @@ done:
     free(newest);
     return st;
 }
+
+/* *metadata = what stands beside the file PATH.h5, as PATH.json or PATH.yaml; *beside names it. */
+static ent_status read_beside(ent_json **metadata, char **beside, const char *path)
+{
+    const char *ending = strrchr(path, '.');
+    for (size_t i = 1; i < ENT_CKPT_ENDINGS; i++) {
+        free(*beside);
+        *beside = NULL;
+        ENT_TRY(ent_format(beside, "%.*s.%s", (int)(ending - path), path, ent_ckpt_endings[i]));
+        if (access(*beside, F_OK) == 0)
+            return i == 1 ? ent_json_read_file(metadata, *beside) : ent_yaml_read_json(metadata, *beside);
+    }
+    return ent_fail(ENT_EFORMAT, "%s: its metadata is missing", path);
+}
+
+ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, const char *path)
+{
+    ent_status st;
+    char *beside = NULL;
+    char digest[ENT_SHA256_SIZE];
+    *out = (ent_hdf5_listing){0};
+    *metadata = NULL;
+    ENT_GO(ent_sha256_file(digest, path));
+    ENT_GO(read_beside(metadata, &beside, path));
+    ENT_GO(check_itself(*metadata, beside));
+    ENT_GO(check_digest(path, "", digest, ent_json_member(*metadata, "file"), beside));
+    ENT_GO(ent_hdf5_checkpoint_list(out, path, path));
+    ENT_GO(check_tensors(path, ent_json_member(*metadata, "datasets"), beside, out->tensors, out->count));
+done:
+    if (st != ENT_OK) {
+        ent_hdf5_listing_free(out);
+        ent_json_free(*metadata);
+        *metadata = NULL;
+    }
+    free(beside);
+    return st;
+}

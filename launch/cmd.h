@@ -12,6 +12,7 @@ int ent_cmd_eval(int argc, char **argv);
 int ent_cmd_plan(int argc, char **argv);
 int ent_cmd_bench(int argc, char **argv);
 int ent_cmd_merge(int argc, char **argv);
+int ent_cmd_export(int argc, char **argv);
 int ent_cmd_trace(int argc, char **argv);
 
 #endif

@@ -30,7 +30,7 @@ typedef struct arguments {
 
 static const ent_option options[] = {
     {"--model", "DIR", ENT_OPTION_TEXT, AT(model), .help = "a Hugging Face model folder"},
-    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "a PEFT adapter (LoRA) for it"},
+    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
     {"--prompt", "TEXT", ENT_OPTION_TEXT, AT(prompt),
      .help = "what to go on with; without it, standard input but for a last newline"},
     {"--chat", NULL, ENT_OPTION_FLAG, AT(chat), .help = "the prompt is a user's message: the model's chat template"},

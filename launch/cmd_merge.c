@@ -21,7 +21,7 @@ static const char usage[] =
     "that they need not fit into memory; config.json and tokenizer are those of --base, or of the first model, and\n"
     "tokenizers are not compared. DIR appears when all of it is written.\n\n"
     "  --model DIR[:WEIGHT]  a Hugging Face model folder, and its weight w (default 1)\n"
-    "  --adapter DIR         a PEFT adapter (LoRA) of the one --model\n"
+    "  --adapter DIR|CKPT.h5 the one --model's adapter (LoRA): a PEFT folder, or a checkpoint\n"
     "  --method METHOD       of x, the numbers of a model's tensor, and delta = x - base, its task vector:\n"
     "      average             sum of w x / sum of w\n"
     "      slerp               two models, along the arc between their tensors; straight where they are nearly "

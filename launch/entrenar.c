@@ -22,6 +22,7 @@ static const struct {
     {"plan", ent_cmd_plan, true, "tell the memory and time of a training run, before any work"},
     {"bench", ent_cmd_bench, true, "measure tokens/s, the machine's product rate, and where a step's time goes"},
     {"merge", ent_cmd_merge, true, "merge models, or fold an adapter into its model"},
+    {"export", ent_cmd_export, true, "write a model or an adapter for other programs: PEFT, safetensors, GGUF"},
     {"trace", ent_cmd_trace, false,
      "record the system calls of a program; compare, measure and judge what was recorded"},
 };

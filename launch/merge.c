@@ -67,6 +67,12 @@ void ent_merge_job_size(size_t *tensors, size_t *numbers, size_t *bytes, const e
     }
 }
 
+const ent_st_tensor *ent_merge_job_tensors(size_t *count, const ent_merge_job *job)
+{
+    *count = job->count;
+    return job->tensors;
+}
+
 /* --- opening --- */
 
 static const char *input_folder(const ent_merge_job *job, size_t m)
@@ -341,7 +347,7 @@ static ent_status begin_tensor(ent_merge_job *job, size_t i)
     return ENT_OK;
 }
 
-static ent_status source(float *out, void *context, size_t i, size_t first, size_t n)
+ent_status ent_merge_job_read(float *out, void *context, size_t i, size_t first, size_t n)
 {
     ent_merge_job *job = context;
     piece p = {.job = job, .tensor = i, .first = first, .n = n, .out = out};
@@ -359,6 +365,8 @@ ent_status ent_merge_job_run(ent_merge_job *job)
     const ent_model_write_options options = {.from = input_folder(job, 0),
                                              .dtype = o->has_dtype ? &o->dtype : NULL,
                                              .file_bytes = o->file_bytes,
-                                             .overwrite = o->overwrite};
-    return ent_model_write(o->out, job->tensors, job->count, &options, source, job);
+                                             .overwrite = o->overwrite,
+                                             .verify = o->verify,
+                                             .verify_context = o->verify_context};
+    return ent_model_write(o->out, job->tensors, job->count, &options, ent_merge_job_read, job);
 }

@@ -15,6 +15,7 @@ void ent_model_close(ent_model *m)
     ent_calibration_free(m->calibration);
     ent_decoder_free(m->decoder);
     ent_weights_cache_close(m->converted);
+    ent_checkpoint_adapter_close(&m->checkpoint);
     ent_safetensors_close(m->adapter);
     ent_safetensors_close(m->weights);
     ent_tokenizer_free(m->tokenizer);
@@ -44,10 +45,31 @@ static ent_status copy_lora(ent_lora_config *out, const ent_lora_config *from)
     return ENT_OK;
 }
 
+/* Of a checkpoint that adapts all layers, as a PEFT folder says it. */
+static ent_status copy_checkpoint_lora(ent_model *m)
+{
+    const ent_lora_config *l = &m->checkpoint.lora;
+    size_t chosen = 0;
+    ENT_TRY(copy_lora(&m->lora, l));
+    for (size_t i = 0; i < l->n_layers; i++)
+        chosen += l->layers[i];
+    if (chosen == m->config.n_layers && l->n_layers == chosen) {
+        free(m->lora.layers);
+        m->lora.layers = NULL;
+        m->lora.n_layers = 0;
+    }
+    return ENT_OK;
+}
+
 static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
 {
     if (o->adapter) {
-        ENT_TRY(ent_peft_read_config(&m->lora, o->adapter));
+        if (ent_is_checkpoint(o->adapter)) {
+            ENT_TRY(ent_checkpoint_adapter_open(&m->checkpoint, o->adapter));
+            ENT_TRY(copy_checkpoint_lora(m));
+        } else {
+            ENT_TRY(ent_peft_read_config(&m->lora, o->adapter));
+        }
         m->lora.dropout = o->dropout;
     } else if (o->lora) {
         ENT_TRY(copy_lora(&m->lora, o->lora));
@@ -68,6 +90,9 @@ static ent_status open_adapter(ent_model *m, const ent_model_options *o)
 {
     ent_status st;
     char *path = NULL;
+    if (ent_is_checkpoint(o->adapter))
+        return ent_bind_tensors(ent_decoder_params(m->decoder), m->checkpoint.tensors, m->checkpoint.listing.count,
+                                true, o->adapter);
     ENT_GO(ent_format(&path, "%s/adapter_model.safetensors", o->adapter));
     ENT_GO(ent_safetensors_open(&m->adapter, path));
     ENT_GO(ent_adapter_bind(ent_decoder_params(m->decoder), m->adapter, o->adapter));
