@@ -29,6 +29,7 @@ typedef struct ent_dataset_options {
     const ent_tokenizer *tokenizer; /* NULL: only input_ids can be read */
     const char *tokenizer_path;     /* its tokenizer.json, part of what decides the tokens: needed with cache_dir */
     const char *model_folder;       /* where EOS and the chat template stand; NULL: there are none */
+    const char *chat_template;      /* a file that stands for the model's; NULL: none */
     const char *cache_dir;          /* made when needed, in a folder that is there; NULL: units stay in memory */
 } ent_dataset_options;
 
