@@ -150,6 +150,21 @@ done:
     return st;
 }
 
+ent_status ent_dataset_read(ent_corpus *out, const char *path, const ent_dataset_options *options)
+{
+    ent_status st;
+    source s = {0};
+    char *text = NULL;
+    size_t n;
+    ENT_GO(open_source(&s, options));
+    ENT_GO(ent_text_read_file(&text, &n, path));
+    ENT_GO(ent_rows_read(out, &s.reader, text, n, path));
+done:
+    free(text);
+    close_source(&s);
+    return st;
+}
+
 void ent_dataset_close(ent_dataset *dataset)
 {
     if (dataset == NULL)

@@ -39,6 +39,10 @@ typedef struct ent_dataset_options {
 ent_status ent_dataset_open(ent_dataset **out, const char *path, const ent_dataset_options *options);
 void ent_dataset_close(ent_dataset *dataset);
 
+/* Appends the documents of a JSONL file to *out as they are before packing: document d is line d + 1. Nothing is kept in
+ * cache_dir. Free with ent_corpus_free. Errors as above, but rows need not have targets. */
+ent_status ent_dataset_read(ent_corpus *out, const char *path, const ent_dataset_options *options);
+
 size_t ent_dataset_units(const ent_dataset *dataset);
 const ent_dataset_counts *ent_dataset_counts_of(const ent_dataset *dataset);
 

@@ -9,6 +9,7 @@ int ent_cmd_tokenize(int argc, char **argv);
 int ent_cmd_inspect(int argc, char **argv);
 int ent_cmd_generate(int argc, char **argv);
 int ent_cmd_plan(int argc, char **argv);
+int ent_cmd_data(int argc, char **argv);
 int ent_cmd_bench(int argc, char **argv);
 int ent_cmd_merge(int argc, char **argv);
 int ent_cmd_trace(int argc, char **argv);
