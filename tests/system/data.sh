@@ -2,7 +2,7 @@
 # entrenar data: tokens, targets and packing are those that a run gets; what is wrong is named by line, with exit 1.
 # usage: data.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
-cp -r "$SOURCE/models/stories260K" "$WORK/model"; cp "$DATA/text/gsm8k-20.jsonl" "$WORK"; cd "$WORK" || exit 1
+cp -r "$SOURCE/models/stories260K" "$WORK/model"; head -9 "$DATA/text/gsm8k-20.jsonl" >"$WORK/gsm8k.jsonl"; cd "$WORK" || exit 1
 sed "1d;5d;7d;10d;16d" "$DATA/text/chat-20.jsonl" >chat.jsonl # without the longest
 cat >config.yaml <<'C'
 model: {path: model}
@@ -29,10 +29,10 @@ learned=$(grep '^  LEARN' out.txt | sed 's/^  LEARN |//; s/\\|/@/g; s/|//g; s/@/
 grep -q $'\033' out.txt && bad "no colours in a file" || ok "no colours in a file"
 echo '{%- for m in messages -%} [{{ m.role }}] {{ m.content }}{%- endfor -%}' >other.jinja
 look --set data.train=one.jsonl --set data.chat_template=other.jinja; says "another template" 0 packing
-grep '^  given' out.txt | tr -d '|\n' | grep -qF '[user] Who? [assistant] ' && ok "is the one that is used" || bad "is the one that is used: $(cat out.txt)"
+grep '^  given' out.txt | tr -d '|\n' | grep -qF '[user] Who?[assistant]' && ok "is the one that is used" || bad "is the one that is used: $(cat out.txt)"
 echo '{% macro x() %}{% endmacro %}' >bad.jinja
 look --set data.train=one.jsonl --set data.chat_template=bad.jinja; says "a template that isn't known" 1 'bad.jinja: chat_template: line 1: {% macro %} is not supported; data.chat_template takes'
-look --set data.train=gsm8k-20.jsonl --set data.chat_template=bad.jinja; says "is no fault for other data" 0 'packing'
+look --set data.train=gsm8k.jsonl --set data.chat_template=bad.jinja; says "is no fault for other data" 0 'packing'
 rm model/chat_template.jinja
 
 printf '%s\n' '{"text": "A dog"}' '{"text": "<s>A cat"}' '{"text": "<s> A cow"}' >text.jsonl
