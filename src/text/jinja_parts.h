@@ -113,7 +113,7 @@ typedef struct ent_jargs { /* of a call, evaluated */
 size_t ent_jparser_line(ent_jparser *p); /* where it is */
 
 /* Far above what conversations need, so that a hostile template ends. */
-enum { ENT_J_MAX_STEPS = 1 << 24, ENT_J_MAX_DEPTH = 400 };
+enum { ENT_J_MAX_STEPS = 1 << 22, ENT_J_MAX_DEPTH = 400 };
 
 /* ENT_EUNSUPPORTED "WHERE: chat_template: line N: ...". */
 ent_status ent_jparser_fail(ent_jparser *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
