@@ -32,7 +32,8 @@ typedef struct ent_config {
         ent_model_init init;
     } model;
     struct {
-        char *train, *val; /* val may be NULL */
+        char *train, *val;   /* val may be NULL */
+        char *chat_template; /* a file; NULL: the model's own */
         int64_t seq_len;
         bool mask_prompt, packing, shuffle;
     } data;

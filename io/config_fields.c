@@ -24,6 +24,7 @@ const ent_config_field ent_config_fields[] = {
 
     {PATH("data.train", data.train), .required = true, .help = "training data, JSONL"},
     {PATH("data.val", data.val), .help = "validation data, JSONL: evaluated before and after"},
+    {PATH("data.chat_template", data.chat_template), .help = "Jinja file for {\"messages\"}; absent: the model's own"},
     {INT("data.seq_len", data.seq_len, 2, 1048576), .otherwise = "512", .help = "tokens of a row, the unit of work"},
     {BOOL("data.mask_prompt", data.mask_prompt), .otherwise = "true", .help = "learn only completions and answers"},
     {BOOL("data.packing", data.packing), .otherwise = "true", .help = "several documents in a row, kept apart"},

@@ -10,6 +10,7 @@ int ent_cmd_inspect(int argc, char **argv);
 int ent_cmd_generate(int argc, char **argv);
 int ent_cmd_eval(int argc, char **argv);
 int ent_cmd_plan(int argc, char **argv);
+int ent_cmd_data(int argc, char **argv);
 int ent_cmd_bench(int argc, char **argv);
 int ent_cmd_merge(int argc, char **argv);
 int ent_cmd_export(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct {
     {"eval", ent_cmd_eval, true, "measure loss and perplexity on data, or accuracy of choosing among completions"},
     {"inspect", ent_cmd_inspect, false, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
     {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
+    {"data", ent_cmd_data, false, "show tokens and targets of the data, and what is wrong with it, before a run"},
     {"plan", ent_cmd_plan, true, "tell the memory and time of a training run, before any work"},
     {"bench", ent_cmd_bench, true, "measure tokens/s, the machine's product rate, and where a step's time goes"},
     {"merge", ent_cmd_merge, true, "merge models, or fold an adapter into its model"},

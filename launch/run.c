@@ -84,6 +84,7 @@ static ent_status open_data(ent_run *run)
                                          .tokenizer = run->model.tokenizer,
                                          .tokenizer_path = run->model.tokenizer_path,
                                          .model_folder = c->model.path,
+                                         .chat_template = c->data.chat_template,
                                          .cache_dir = cache};
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)

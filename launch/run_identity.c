@@ -8,11 +8,11 @@
 #include "src/base/mem.h"
 
 /* Keys and sections that don't bear on the numbers, or are replaced by digests of what they lead to. */
-static const char *const left_out[] = {
-    "model.path",          "data.train",         "data.val",        "lora.path",
-    "compute.threads",     "compute.recompute",  "training.epochs", "training.max_steps",
-    "training.output_dir", "training.log_every", "eval.",           "checkpoint.",
-    "distributed."};
+static const char *const left_out[] = {"model.path",          "data.train",         "data.val",
+                                       "data.chat_template",  "lora.path",          "compute.threads",
+                                       "compute.recompute",   "training.epochs",    "training.max_steps",
+                                       "training.output_dir", "training.log_every", "eval.",
+                                       "checkpoint.",         "distributed."};
 
 static bool is_left_out(const char *key)
 {
