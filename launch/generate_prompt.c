@@ -38,29 +38,12 @@ static ent_status read_input(char **out, size_t *n)
     return ent_text_finish(out, &all);
 }
 
-ent_status ent_prompt_render(ent_prompt *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
-                             const char *where)
+static ent_status render(ent_prompt *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                         const char *where)
 {
-    ent_status st;
-    ent_chat_message *all = NULL;
-    ent_masked_text text = {0};
-    if (count && strcmp(messages[count - 1].role, "assistant") == 0)
-        return ent_fail(ENT_EFORMAT, "%s: messages: expected the last one to be the user's, found the assistant's",
-                        where);
-    ENT_GO(ent_calloc(&all, count + 1, sizeof *all, "messages"));
-    if (count)
-        memcpy(all, messages, count * sizeof *all);
-    all[count] = (ent_chat_message){"assistant", ""}; /* what is learned of it begins after its header */
-    ENT_GO(ent_chat_render(&text, chat, all, count + 1, where));
-    out->n = text.spans[text.n_spans - 1].begin;
-    out->drop_space = chat->family == ENT_CHAT_PLAIN || chat->family == ENT_CHAT_LLAMA2;
-    if (out->n && chat->family == ENT_CHAT_PLAIN) /* the space is part of the answer's first token */
-        out->n--;
-    ENT_GO(ent_strndup(&out->text, text.text, out->n));
-done:
-    ent_masked_text_free(&text);
-    free(all);
-    return st;
+    ENT_TRY(ent_chat_prompt(&out->text, &out->n, chat, messages, count, where));
+    out->drop_space = out->n && out->text[out->n - 1] != '\n';
+    return ENT_OK;
 }
 
 static ent_status render_file(ent_prompt *out, const ent_chat *chat, const char *path)
@@ -80,7 +63,7 @@ static ent_status render_file(ent_prompt *out, const ent_chat *chat, const char 
         ENT_GO(ent_json_get_string(&messages[n].role, item, "role", where));
         ENT_GO(ent_json_get_string(&messages[n].content, item, "content", where));
     }
-    ENT_GO(ent_prompt_render(out, chat, messages, n, path));
+    ENT_GO(render(out, chat, messages, n, path));
 done:
     free(messages);
     ent_json_free(json);
@@ -122,15 +105,19 @@ done:
 static ent_status find_ends(ent_prompt *out, const ent_prompt_source *source, const ent_model *model,
                             const ent_chat *chat, const char *folder)
 {
-    static const char *const turns[] = {[ENT_CHAT_CHATML] = "<|im_end|>", [ENT_CHAT_LLAMA3] = "<|eot_id|>"};
     int32_t eos;
     ENT_TRY(ent_model_eos(&eos, folder, model->tokenizer));
     ENT_TRY(put_end(&out->ends, eos));
     ENT_TRY(put_generation_ends(&out->ends, folder));
     for (size_t i = 0; i < source->n_stops; i++)
         ENT_TRY(put_end(&out->ends, ent_tokenizer_id(model->tokenizer, source->stops[i])));
-    if (chat && chat->family < sizeof turns / sizeof *turns && turns[chat->family])
-        ENT_TRY(put_end(&out->ends, ent_tokenizer_id(model->tokenizer, turns[chat->family])));
+    if (chat) {
+        char *mark;
+        ENT_TRY(ent_chat_turn_end(&mark, chat, folder));
+        const ent_status st = put_end(&out->ends, ent_tokenizer_id(model->tokenizer, mark));
+        free(mark);
+        ENT_TRY(st);
+    }
     return ENT_OK;
 }
 
@@ -152,7 +139,7 @@ static ent_status put_in_template(ent_prompt *out, const ent_chat *chat)
     if (memchr(message, '\0', out->n))
         st = ent_fail(ENT_EINVAL, "the prompt: a message of a chat can't hold a zero byte");
     if (st == ENT_OK)
-        st = ent_prompt_render(out, chat, &user, 1, "the prompt");
+        st = render(out, chat, &user, 1, "the prompt");
     free(message);
     return st;
 }
@@ -163,7 +150,7 @@ ent_status ent_prompt_read(ent_prompt *out, const ent_prompt_source *source, con
     ent_chat chat = {0};
     const bool chats = source->chat || source->messages;
     if (chats)
-        ENT_GO(ent_chat_load(&chat, folder));
+        ENT_GO(ent_chat_load(&chat, folder, NULL));
     if (source->messages)
         ENT_GO(render_file(out, &chat, source->messages));
     else

@@ -11,7 +11,7 @@
 typedef struct ent_prompt { /* starts as {0}; free with ent_prompt_free */
     char *text;             /* what the model is given, n bytes */
     size_t n;
-    bool drop_space; /* an answer begins with a space that is the template's */
+    bool drop_space; /* a space that an answer begins with is the template's: answers go on in its line */
     ent_ids ids;     /* its tokens */
     ent_ids ends;    /* tokens after which there is no more */
 } ent_prompt;
@@ -23,11 +23,6 @@ typedef struct ent_prompt_source { /* NULL: not given */
     const char *const *stops;      /* texts that end an answer: those that are one token are ends, too */
     size_t n_stops;
 } ent_prompt_source;
-
-/* out->text = the conversation up to where the assistant's answer to it begins, with drop_space as that needs. `where`
- * names it in errors. ENT_EFORMAT. */
-ent_status ent_prompt_render(ent_prompt *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
-                             const char *where);
 
 /* ENT_EIO, ENT_EFORMAT; ENT_EUNSUPPORTED for a chat template that can't be rendered. */
 ent_status ent_prompt_read(ent_prompt *out, const ent_prompt_source *source, const ent_model *model,

@@ -61,6 +61,29 @@ static void check_spans(const ent_masked_text *text, const ent_chat_message *m, 
     assert_int_equal(span, text->n_spans);
 }
 
+/* What an answer to it goes on from: without its own last one. */
+static void check_prompt(const ent_json *c, const ent_chat *chat, const ent_chat_message *m, size_t n, const char *name)
+{
+    char *prompt;
+    size_t bytes;
+    if (strcmp(m[n - 1].role, "assistant") == 0)
+        n--;
+    if (ent_chat_prompt(&prompt, &bytes, chat, m, n, name) != ENT_OK)
+        fail_msg("%s", ent_message());
+    assert_string_equal(prompt, string_of(c, "prompt"));
+    assert_int_equal(bytes, strlen(prompt));
+    free(prompt);
+}
+
+static void check_turn_end(const ent_chat *chat, const char *end)
+{
+    char *mark;
+    assert_int_equal(ent_chat_turn_end(&mark, chat, "x"), ENT_OK);
+    const size_t n = strlen(mark); /* without a new line behind it */
+    assert_true(end ? n && strncmp(mark, end, n) == 0 && strspn(end + n, "\n") == strlen(end + n) : n == 0);
+    free(mark);
+}
+
 static void check_case(const ent_json *c, const ent_chat *chat, const char *name, const char *end)
 {
     ent_chat_message m[MAX_MESSAGES];
@@ -76,6 +99,7 @@ static void check_case(const ent_json *c, const ent_chat *chat, const char *name
     } else {
         assert_string_equal(text.text, string_of(c, "text"));
         check_spans(&text, m, n, end);
+        check_prompt(c, chat, m, n, name);
     }
     ent_masked_text_free(&text);
 }
@@ -93,8 +117,10 @@ static void test_against_jinja(void **state)
         if (ent_chat_init(&chat, string_of(t, "template"), bos, eos, name) != ENT_OK)
             fail_msg("%s", ent_message());
         assert_false(ent_chat_wants_special(&chat));
+        end = end ? end : strcmp(name, "chatml") == 0 ? "<|im_end|>" : eos;
+        check_turn_end(&chat, end);
         for (const ent_json *c = ent_json_first(ent_json_member(t, "cases")); c; c = ent_json_next(c), cases++)
-            check_case(c, &chat, name, end ? end : strcmp(name, "chatml") == 0 ? "<|im_end|>" : eos);
+            check_case(c, &chat, name, end);
         ent_chat_free(&chat);
     }
     assert_int_equal(cases, 79);
@@ -115,6 +141,14 @@ static void test_plain(void **state)
     assert_memory_equal(text.text + text.spans[0].begin, "Hello</s>\n", text.spans[0].end - text.spans[0].begin);
     assert_int_equal(text.spans[0].end - text.spans[0].begin, 10);
     ent_masked_text_free(&text);
+    char *prompt;
+    size_t n;
+    assert_int_equal(ent_chat_prompt(&prompt, &n, &chat, m, 4, "x"), ENT_OK);
+    assert_string_equal(prompt, "System: Be kind.\nUser: Hi\nAssistant: Hello</s>\nUser: Bye\nAssistant:");
+    free(prompt);
+    check_turn_end(&chat, "</s>");
+    assert_int_equal(ent_chat_prompt(&prompt, &n, &chat, m, 3, "f:4"), ENT_EFORMAT);
+    assert_string_equal(ent_message(), "f:4: messages: expected the last one to be the user's, found the assistant's");
     ent_chat_free(&chat);
 }
 

@@ -1,5 +1,5 @@
 /* What `entrenar generate` prints: text that comes token by token is the text of all tokens, in whole characters, up to
- * what ends it; and the prompt of a chat is the beginning of Jinja's rendering with the answer (data/text). */
+ * what ends it. */
 #include "tests/file_helpers.h"
 
 #include "io/chat.h"
@@ -221,72 +221,6 @@ static void a_template_s_space_is_dropped(void **state)
     ent_tokenizer_free(t);
 }
 
-/* The text of the conversation before an answer, and the answer with white space around it or not, begin what Jinja
- * makes of both. */
-static void check_prompt(const ent_chat *chat, const ent_chat_message *m, size_t answer, const char *text)
-{
-    ent_prompt p = {0};
-    assert_ok(ent_prompt_render(&p, chat, m, answer, "x"));
-    if (strncmp(text, p.text, p.n) != 0)
-        fail_msg("\"%s\" does not begin \"%s\"", p.text, text);
-    assert_true(p.drop_space == (chat->family == ENT_CHAT_LLAMA2));
-    const char *rest = text + p.n + (p.drop_space ? 1 : 0), *content = m[answer].content;
-    assert_true(!p.drop_space || rest[-1] == ' ');
-    if (strncmp(rest, content, strlen(content)) != 0) { /* a template that trims */
-        content += strspn(content, " \t\n");
-        assert_memory_equal(rest, content, strlen(content) - 1);
-    }
-    ent_prompt_free(&p);
-}
-
-static void a_chat_goes_on_as_jinja_renders_it(void **state)
-{
-    (void)state;
-    enum { MOST = 8 };
-    ent_json *all;
-    size_t checked = 0;
-    assert_ok(ent_json_read_file(&all, ENT_TEST_DATA "/text/chat-templates.json"));
-    for (const ent_json *t = ent_json_first(all); t; t = ent_json_next(t)) {
-        ent_chat chat;
-        assert_ok(ent_chat_recognise(&chat, ent_json_string(ent_json_member(t, "template")),
-                                     ent_json_string(ent_json_member(t, "bos")),
-                                     ent_json_string(ent_json_member(t, "eos")), "x"));
-        for (const ent_json *c = ent_json_first(ent_json_member(t, "cases")); c; c = ent_json_next(c)) {
-            ent_chat_message m[MOST];
-            size_t n = 0;
-            for (const ent_json *x = ent_json_first(ent_json_member(c, "messages")); x; x = ent_json_next(x)) {
-                m[n].role = ent_json_string(ent_json_member(x, "role"));
-                m[n++].content = ent_json_string(ent_json_member(x, "content"));
-            }
-            for (size_t i = 0; i < n; i++)
-                if (strcmp(m[i].role, "assistant") == 0) {
-                    check_prompt(&chat, m, i, ent_json_string(ent_json_member(c, "text")));
-                    checked++;
-                }
-        }
-        ent_chat_free(&chat);
-    }
-    assert_true(checked >= 24);
-    ent_json_free(all);
-}
-
-static void a_plain_chat_ends_before_the_space(void **state)
-{
-    (void)state;
-    ent_chat chat;
-    ent_prompt p = {0};
-    const ent_chat_message m[] = {{"user", "Hi"}, {"assistant", "Hello"}, {"user", "Bye"}};
-    assert_ok(ent_chat_recognise(&chat, NULL, "<s>", "</s>", "x"));
-    assert_ok(ent_prompt_render(&p, &chat, m, 3, "x"));
-    assert_string_equal(p.text, "User: Hi\nAssistant: Hello</s>\nUser: Bye\nAssistant:");
-    assert_true(p.drop_space && p.n == strlen(p.text));
-    ent_prompt_free(&p);
-    assert_fails(ent_prompt_render(&p, &chat, m, 2, "chat.json"), ENT_EFORMAT,
-                 "chat.json: messages: expected the last");
-    ent_prompt_free(&p);
-    ent_chat_free(&chat);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,8 +229,6 @@ int main(void)
         cmocka_unit_test(what_was_told_stays),
         cmocka_unit_test(nothing_comes_of_what_ends_it),
         cmocka_unit_test(a_template_s_space_is_dropped),
-        cmocka_unit_test(a_chat_goes_on_as_jinja_renders_it),
-        cmocka_unit_test(a_plain_chat_ends_before_the_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

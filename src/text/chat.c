@@ -80,19 +80,81 @@ static ent_status put_plain(ent_masked_text *out, const ent_chat *chat, const en
     return ent_masked_text_put(out, "\n", 1, learned);
 }
 
-ent_status ent_chat_render(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
-                           const char *where)
+static ent_status check_roles(const ent_chat_message *messages, size_t count, const char *where)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(messages[i].role, "system") != 0 && strcmp(messages[i].role, "user") != 0 &&
             strcmp(messages[i].role, "assistant") != 0)
             return ent_fail(ENT_EFORMAT, "%s: messages[%zu].role: expected system, user or assistant, found \"%.40s\"",
                             where, i, messages[i].role);
+    return ENT_OK;
+}
+
+ent_status ent_chat_render(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                           const char *where)
+{
+    ENT_TRY(check_roles(messages, count, where));
     if (chat->jinja)
         return render_template(out, chat, messages, count, where);
     for (size_t i = 0; i < count; i++)
         ENT_TRY(put_plain(out, chat, &messages[i]));
     return ENT_OK;
+}
+
+static ent_status prompt_of_template(char **out, size_t *n, const ent_chat *chat, const ent_chat_message *messages,
+                                     size_t count, const char *where)
+{
+    ent_jinja_text text = {0};
+    const ent_jinja_input input = {messages, count, chat->bos, chat->eos, true};
+    ent_status st = ent_jinja_render(&text, chat->jinja, &input, where);
+    *n = text.n;
+    if (st == ENT_OK)
+        st = ent_strndup(out, text.text ? text.text : "", text.n);
+    ent_jinja_text_free(&text);
+    return st;
+}
+
+ent_status ent_chat_prompt(char **out, size_t *n, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                           const char *where)
+{
+    static const char header[] = "Assistant:"; /* the space after it is part of the answer's first token */
+    ent_status st;
+    ent_masked_text text = {0};
+    ENT_TRY(check_roles(messages, count, where));
+    if (count && strcmp(messages[count - 1].role, "assistant") == 0)
+        return ent_fail(ENT_EFORMAT, "%s: messages: expected the last one to be the user's, found the assistant's",
+                        where);
+    if (chat->jinja)
+        return prompt_of_template(out, n, chat, messages, count, where);
+    for (size_t i = 0; i < count; i++)
+        ENT_GO(put_plain(&text, chat, &messages[i]));
+    ENT_GO(ent_masked_text_put(&text, header, strlen(header), false));
+    *n = text.n;
+    ENT_GO(ent_strndup(out, text.text, text.n));
+done:
+    ent_masked_text_free(&text);
+    return st;
+}
+
+ent_status ent_chat_turn_end(char **out, const ent_chat *chat, const char *where)
+{
+    static const ent_chat_message m[] = {{"user", "u"}, {"assistant", "a"}};
+    ent_status st;
+    ent_masked_text text = {0};
+    ENT_GO(ent_chat_render(&text, chat, m, 2, where));
+    size_t begin = text.n, end = text.n;
+    if (text.n_spans) {
+        begin = text.spans[text.n_spans - 1].begin + strlen(m[1].content);
+        end = text.spans[text.n_spans - 1].end;
+    }
+    while (begin < end && (text.text[begin] == ' ' || text.text[begin] == '\n'))
+        begin++;
+    while (begin < end && text.text[end - 1] == '\n')
+        end--;
+    ENT_GO(ent_strndup(out, text.text + begin, end - begin));
+done:
+    ent_masked_text_free(&text);
+    return st;
 }
 
 /* Renders what every template takes, and what many do: faults of a template come before those of the data. */

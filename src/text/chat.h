@@ -33,6 +33,15 @@ void ent_chat_free(ent_chat *chat);
 ent_status ent_chat_render(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
                            const char *where);
 
+/* *out: n bytes, allocated, of the conversation up to where the assistant's answer to it begins; of a template as with
+ * add_generation_prompt. ENT_EFORMAT as above, and if the assistant's message is the last. */
+ent_status ent_chat_prompt(char **out, size_t *n, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                           const char *where);
+
+/* *out: the end-of-turn mark that is learned behind an answer, such as "<|im_end|>"; allocated, empty if there is none.
+ */
+ent_status ent_chat_turn_end(char **out, const ent_chat *chat, const char *where);
+
 /* Whether the tokenizer is to put its template's tokens (BOS) around the rendered text. */
 bool ent_chat_wants_special(const ent_chat *chat);
 

@@ -1,6 +1,6 @@
 /* Jinja, as far as chat templates use it: a template is parsed once, and rendered for each conversation to the very
  * text that Hugging Face's apply_chat_template makes (trim_blocks, lstrip_blocks, no trailing newline; no tools, no
- * documents, no generation prompt). What is not known is an error, when the template is parsed or, in a branch that is
+ * documents). What is not known is an error, when the template is parsed or, in a branch that is
  * taken, when it is rendered: nothing is left out.
  *
  * Known: for (with if, else, loop, break, continue), if, set, generation; strings, integers, lists, dicts, slices, all
@@ -11,6 +11,7 @@
 #ifndef ENT_TEXT_JINJA_H
 #define ENT_TEXT_JINJA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "src/base/status.h"
@@ -26,6 +27,7 @@ typedef struct ent_jinja_input {
     const ent_jinja_message *messages;
     size_t count;
     const char *bos, *eos;
+    bool answer_next; /* add_generation_prompt */
 } ent_jinja_input;
 
 /* A rendered text. Each byte has an origin: 0 the template, 1 + i % 255 the content of the assistant's message i; with

@@ -226,7 +226,7 @@ static ent_status run_template(ent_jrun *run, const ent_jinja *jinja, const ent_
     } globals[] = {{"messages", messages},
                    {"tools", none},
                    {"documents", none},
-                   {"add_generation_prompt", ent_jbool(false)},
+                   {"add_generation_prompt", ent_jbool(input->answer_next)},
                    {"bos_token", input->bos ? ent_jstring(input->bos) : ent_jundefined("bos_token")},
                    {"eos_token", input->eos ? ent_jstring(input->eos) : ent_jundefined("eos_token")}};
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++) {

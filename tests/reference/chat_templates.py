@@ -29,10 +29,10 @@ ENV = jinja2.sandbox.ImmutableSandboxedEnvironment(
 ENV.globals["raise_exception"] = raise_exception
 
 
-def render(template, messages, bos, eos):
+def render(template, messages, bos, eos, answer_next=False):
     tokens = {k: v for k, v in (("bos_token", bos), ("eos_token", eos)) if v is not None}
     return ENV.from_string(template).render(
-        messages=messages, tools=None, documents=None, add_generation_prompt=False, **tokens)
+        messages=messages, tools=None, documents=None, add_generation_prompt=answer_next, **tokens)
 
 
 def u(s): return {"role": "user", "content": s}
@@ -289,6 +289,11 @@ for t in kept:
     for c in t["cases"]:
         assert c["text"] == render(t["template"], c["messages"], t["bos"], t["eos"])
 more = [{"name": n, "bos": b, "eos": e, "end": end, "template": t, "cases": cases(t, b, e)} for n, b, e, end, t in MORE]
+for t in kept + more:
+    for c in t["cases"]:
+        if "text" in c:  # what generation goes on from: without the last answer
+            asked = c["messages"][:-1] if c["messages"][-1]["role"] == "assistant" else c["messages"]
+            c["prompt"] = render(t["template"], asked, t["bos"], t["eos"], True)
 with open("data/text/chat-templates.json", "w") as f:
     json.dump(kept + more, f, indent=1, ensure_ascii=False)
     f.write("\n")
