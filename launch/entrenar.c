@@ -15,7 +15,9 @@ static const struct {
 } commands[] = {
     {"train", ent_cmd_train, true, "fine-tune a model as a config says"},
     {"generate", ent_cmd_generate, true, "continue a prompt"},
-    {"inspect", ent_cmd_inspect, false, "show what is in a checkpoint, an adapter, a model or a safetensors file"},
+    {"inspect", ent_cmd_inspect, false,
+     "show what is in a checkpoint, an adapter, a model or a safetensors file, or what differs"},
+    {"verify", ent_cmd_verify, false, "check that one of these, or a run, is whole"},
     {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
     {"plan", ent_cmd_plan, true, "tell the memory and time of a training run, before any work"},
     {"bench", ent_cmd_bench, true, "measure tokens/s, the machine's product rate, and where a step's time goes"},

@@ -156,7 +156,7 @@ static void tells_what_is_wrong(void **state)
         assert_output_has("scratch/inspect.err", cases[i].part);
     }
     assert_int_equal(inspect("--help"), 0);
-    assert_output_has("scratch/inspect.out", "usage: entrenar inspect FILE|DIR [--json]\n");
+    assert_output_has("scratch/inspect.out", "usage: entrenar inspect FILE|DIR [--tensor NAME] [--json]\n");
 }
 
 int main(void)
