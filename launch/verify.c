@@ -1,10 +1,11 @@
 #include "launch/verify.h"
 
-#include <inttypes.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/path.h"
 #include "launch/statistics.h"
@@ -140,6 +141,8 @@ ent_status ent_verify(size_t *faults, const char *path, ent_verify_tell *tell, v
     char *found = NULL, *run = NULL;
     if (ent_path_is_folder(path)) {
         ENT_GO(verify_folder(&v, path));
+    } else if (!ent_path_is_file(path)) {
+        st = ent_fail(ENT_EIO, "%s: %s", path, strerror(ENOENT));
     } else {
         ent_verified verified;
         ENT_GO(ent_kind_find(&kind, &found, &run, path));

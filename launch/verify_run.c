@@ -7,18 +7,19 @@
 #include "io/config.h"
 #include "io/metrics_read.h"
 #include "io/path.h"
+#include "io/peft.h"
 #include "launch/verify_parts.h"
 #include "src/base/mem.h"
 
-static void check_config(ent_verification *v, const char *folder)
+/* *config (caller frees) = that of the run; NULL: it doesn't load. */
+static void check_config(ent_config **config, ent_verification *v, const char *folder)
 {
-    ent_config *config = NULL;
     char *path;
+    *config = NULL;
     if (!ent_verify_take(v, ent_format(&path, "%s/config.yaml", folder)))
         return;
-    if (ent_verify_take(v, ent_config_load(&config, path, NULL, 0)))
+    if (ent_verify_take(v, ent_config_load(config, path, NULL, 0)))
         ent_verify_good(v, "%s: loads", path);
-    ent_config_free(config);
     free(path);
 }
 
@@ -93,10 +94,29 @@ done:
     return st;
 }
 
+/* The adapter is of the rank, alpha and targets that the config sets; an adapter that was gone on from has its own. */
+static ent_status check_lora(const char *folder, const ent_config *config)
+{
+    ent_lora_config found;
+    ent_status st = ENT_OK;
+    if (config == NULL || !config->has_lora || config->lora.path)
+        return ENT_OK;
+    ENT_TRY(ent_peft_read_config(&found, folder));
+    if (found.r != (size_t)config->lora.rank || found.alpha != config->lora.alpha ||
+        found.targets != config->lora.targets)
+        st = ent_fail(ENT_EFORMAT,
+                      "%s/adapter_config.json: expected rank %lld, alpha %g and the targets of config.yaml, found rank "
+                      "%zu, alpha %g and %s targets",
+                      folder, (long long)config->lora.rank, config->lora.alpha, found.r, found.alpha,
+                      found.targets == config->lora.targets ? "the same" : "other");
+    ent_lora_config_clear(&found);
+    return st;
+}
+
 /* FOLDER/NAME, if it is there; if the run is at its end and the checkpoint of `step` good and still there, also that it
  * holds the same. */
 static void check_result(ent_verification *v, const char *folder, const char *name, const ent_verified_list *list,
-                         const ent_verified *newest, bool best)
+                         const ent_verified *newest, bool best, const ent_config *config)
 {
     char *path;
     const size_t faults = v->faults;
@@ -107,10 +127,12 @@ static void check_result(ent_verification *v, const char *folder, const char *na
     for (size_t i = 0; i < list->count; i++)
         kept = kept || (list->items[i].good && list->items[i].step == step);
     if (ent_path_is_folder(path)) {
-        if (strncmp(name, "adapter", strlen("adapter")) == 0)
-            ent_verify_adapter(v, path);
-        else
+        if (strncmp(name, "adapter", strlen("adapter")) != 0) {
             ent_verify_model(v, path);
+        } else {
+            ent_verify_adapter(v, path);
+            ent_verify_take(v, check_lora(path, config));
+        }
         if (v->faults == faults && kept && newest->is_final && ent_verify_take(v, compare(folder, path, step)))
             ent_verify_good(v, "%s: the numbers of the checkpoint of step %" PRId64, path, step);
     }
@@ -122,10 +144,11 @@ void ent_verify_run(ent_verification *v, const char *folder)
     static const char *const results[] = {"adapter", "model", "adapter-best", "model-best"};
     ent_verified_list list = {0};
     const ent_verified *newest = NULL;
+    ent_config *config;
     char *checkpoints;
-    check_config(v, folder);
+    check_config(&config, v, folder);
     if (!ent_verify_take(v, ent_format(&checkpoints, "%s/checkpoints", folder)))
-        return;
+        goto done;
     if (ent_path_is_folder(checkpoints))
         ent_verify_checkpoints(&list, v, checkpoints);
     else
@@ -134,7 +157,9 @@ void ent_verify_run(ent_verification *v, const char *folder)
         newest = list.items[i].good ? &list.items[i] : newest;
     check_log(v, folder, newest);
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
-        check_result(v, folder, results[i], &list, newest, i >= 2);
+        check_result(v, folder, results[i], &list, newest, i >= 2, config);
     free(list.items);
     free(checkpoints);
+done:
+    ent_config_free(config);
 }
