@@ -61,6 +61,8 @@ refuses 1 "nowhere: No such file" inspect nowhere
 printf 'GGUF\3\0\0\0' >x.gguf; cp x.gguf y.bin
 refuses 1 "x.gguf: GGUF files are not supported here" inspect x.gguf
 refuses 1 "y.bin: GGUF files are not supported here" verify y.bin
-check "larger than what it takes of memory" "${P[@]}" large made
-tail -1 "$WORK/log"
+if ! ldd "$E" | grep -q libasan; then # which takes memory of its own
+  check "larger than what it takes of memory" "${P[@]}" large made
+  tail -1 "$WORK/log"
+fi
 finish

@@ -1,7 +1,7 @@
 """Damages a file at places sampled over its whole length and looks whether `entrenar verify` finds and names it.
 
 usage: verify.py ENTRENAR FOLDER FILE TARGET FLIPS CUTS SEED MODE
-FOLDER/FILE is damaged, in a copy ./hurt; verify gets hurt/TARGET. MODE: file: it must name the file; tensor: a byte of a tensor's
+FOLDER/FILE is damaged, in a copy ./hurt; verify gets hurt/TARGET. MODE: found: it must say something; file: name the file; tensor: a byte of a tensor's
 data must bring its name as well; any: a byte may be without meaning, or a number another number; then nothing is said.
 """
 import json
@@ -78,7 +78,7 @@ def main():
             at = len(whole) - 2 if i == flips else draw.randrange(len(whole))
             content, inside, what = whole[:at], [], f"cut at {at}"
         named += len(inside)
-        expected = None if mode == "any" else [stem] + inside
+        expected = None if mode == "any" else [] if mode == "found" else [stem] + inside
         wrong, seen = trial(entrenar, folder, file, target, content, expected)
         found += seen
         if wrong:

@@ -5,7 +5,8 @@ HERE=$(realpath "$(dirname "$0")")
 [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
 . "$HERE/lib.sh" "$@"
 export PYTHONDONTWRITEBYTECODE=1
-BIN=$(realpath "$BIN"); DATA=$(realpath "$DATA"); E=$BIN/entrenar; SAMPLES=${3:-24}; SEED=${4:-$(date +%s)}
+BIN=$(realpath "$BIN"); DATA=$(realpath "$DATA"); E=$BIN/entrenar; SEED=${4:-$(date +%s)}
+SAMPLES=${3:-$(ldd "$E" | grep -q libasan && echo 6 || echo 24)}
 echo "      seed $SEED"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 damage() { check "damage: $*" python3 "$HERE/verify.py" "$E" "${@:1:3}" "$SAMPLES" "$((SAMPLES / 6))" "$SEED" "${@:4}"; tail -1 "$WORK/log"; }
@@ -73,7 +74,7 @@ damage run metrics.jsonl . any
 damage run config.yaml . any
 damage run adapter/adapter_config.json . any
 damage full model/config.json . any
-damage words model.safetensors.index.json . file
+damage words model.safetensors.index.json . found # the name of a file may become another's
 damage words tokenizer.json . any
 damage words a.safetensors . any
 damage adapter_init adapter_model.safetensors adapter_model.safetensors any
