@@ -101,6 +101,10 @@ A=base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
 for f in checkpoints/step-00000003.json checkpoints/step-00000003.h5 config.yaml metrics.jsonl adapter/adapter_config.json adapter/adapter_model.safetensors checkpoints/latest; do hurt "" rm $f; done
 hurt "latest: expected the name of a checkpoint that is there, found \"step-00000009\"" echo step-00000009 \>checkpoints/latest
 hurt "latest: names step-00000003, which is damaged" truncate -s -1 checkpoints/step-00000003.h5
+check "another run" "${T[@]}" "${lora[@]}" --set training.output_dir=another --set optimizer.lr=0.001
+hurt "/params/$A has SHA-256" cp ../another/checkpoints/step-00000003.h5 checkpoints
+hurt "config_hash: is" cp ../another/checkpoints/step-00000003.h5 checkpoints
+hurt "datasets: has no /params/" cp ../yaml/checkpoints/step-00000003.h5 checkpoints
 hurt "step: expected 3, found 2" "cd checkpoints; cp step-00000002.h5 step-00000003.h5; cp step-00000002.json step-00000003.json"
 hurt "metrics.jsonl:4: step: expected 2, found 3" "sed -i '/\"step\": 2, \"epoch\"/d; /\"step\": 2, \"val/d' metrics.jsonl"
 hurt "metrics.jsonl: ends with step 2, there is a checkpoint of step 3" "sed -i '/\"step\": 3/d' metrics.jsonl"
