@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io/checkpoint_parts.h"
+#include "io/path.h"
 #include "io/text.h"
 #include "io/yaml_json.h"
 #include "src/base/mem.h"
@@ -65,6 +66,29 @@ static ent_status check_itself(ent_json *metadata, const char *where)
     if (strcmp(digest, expected) != 0)
         return ent_fail(ENT_EFORMAT, "%s: has SHA-256 %.16s..., it says %.16s...", where, digest, expected);
     return ENT_OK;
+}
+
+ent_status ent_checkpoint_metadata(ent_json **out, char **beside, const char *h5)
+{
+    const size_t stem = strlen(h5) - (ent_path_ends_with(h5, ".h5") ? strlen(".h5") : 0);
+    ent_status st = ENT_OK;
+    *out = NULL;
+    *beside = NULL;
+    for (size_t i = 1; i < ENT_CKPT_ENDINGS && *out == NULL && st == ENT_OK; i++) {
+        free(*beside);
+        ENT_TRY(ent_format(beside, "%.*s.%s", (int)stem, h5, ent_ckpt_endings[i]));
+        if (access(*beside, F_OK) == 0)
+            st = i == 1 ? ent_json_read_file(out, *beside) : ent_yaml_read_json(out, *beside);
+    }
+    if (st == ENT_OK && *out == NULL)
+        st = ent_fail(ENT_EFORMAT, "%s: its metadata is missing", h5);
+    if (st == ENT_OK)
+        st = check_itself(*out, *beside);
+    if (st != ENT_OK) {
+        ent_json_free(*out);
+        *out = NULL;
+    }
+    return st;
 }
 
 static ent_status read_evals(ent_ckpt_evals *out, const ent_json *metadata, const char *where)
