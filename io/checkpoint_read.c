@@ -13,20 +13,6 @@
 #include "io/yaml_json.h"
 #include "src/base/mem.h"
 
-/* The metadata of a step, JSON before YAML. */
-static ent_status read_metadata(ent_json **out, char **path, const char *folder, int64_t step)
-{
-    *out = NULL;
-    *path = NULL;
-    for (size_t i = 1; i < ENT_CKPT_ENDINGS; i++) {
-        free(*path);
-        ENT_TRY(ent_ckpt_path(path, folder, step, ent_ckpt_endings[i]));
-        if (access(*path, F_OK) == 0)
-            return i == 1 ? ent_json_read_file(out, *path) : ent_yaml_read_json(out, *path);
-    }
-    return ent_fail(ENT_EFORMAT, "%s/step-%08" PRId64 ".h5: its metadata is missing", folder, step);
-}
-
 static ent_status check_digest(const char *file, const char *what, const char *found, const ent_json *entry,
                                const char *where)
 {
@@ -140,8 +126,7 @@ static ent_status read_pair(ent_ckpt_state *state, ent_ckpt_evals *evals, ent_js
     char digest[ENT_SHA256_SIZE];
     ENT_GO(ent_ckpt_path(&h5, folder, step, "h5"));
     ENT_GO(ent_sha256_file(digest, h5));
-    ENT_GO(read_metadata(&metadata, &beside, folder, step));
-    ENT_GO(check_itself(metadata, beside));
+    ENT_GO(ent_checkpoint_metadata(&metadata, &beside, h5));
     ENT_GO(check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside));
     if (!ent_json_is_object(ent_json_member(metadata, "decides")))
         ENT_GO(ent_fail(ENT_EFORMAT, "%s: decides: expected an object", beside));
@@ -201,20 +186,6 @@ done:
     return st;
 }
 
-/* *metadata = what stands beside the file PATH.h5, as PATH.json or PATH.yaml; *beside names it. */
-static ent_status read_beside(ent_json **metadata, char **beside, const char *path)
-{
-    const char *ending = strrchr(path, '.');
-    for (size_t i = 1; i < ENT_CKPT_ENDINGS; i++) {
-        free(*beside);
-        *beside = NULL;
-        ENT_TRY(ent_format(beside, "%.*s.%s", (int)(ending - path), path, ent_ckpt_endings[i]));
-        if (access(*beside, F_OK) == 0)
-            return i == 1 ? ent_json_read_file(metadata, *beside) : ent_yaml_read_json(metadata, *beside);
-    }
-    return ent_fail(ENT_EFORMAT, "%s: its metadata is missing", path);
-}
-
 ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, const char *path)
 {
     ent_status st;
@@ -223,8 +194,7 @@ ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, 
     *out = (ent_hdf5_listing){0};
     *metadata = NULL;
     ENT_GO(ent_sha256_file(digest, path));
-    ENT_GO(read_beside(metadata, &beside, path));
-    ENT_GO(check_itself(*metadata, beside));
+    ENT_GO(ent_checkpoint_metadata(metadata, &beside, path));
     ENT_GO(check_digest(path, "", digest, ent_json_member(*metadata, "file"), beside));
     ENT_GO(ent_hdf5_checkpoint_list(out, path, path));
     ENT_GO(check_tensors(path, ent_json_member(*metadata, "datasets"), beside, out->tensors, out->count));

@@ -94,6 +94,11 @@ const char *ent_gguf_path(const ent_gguf *file)
     return file->path;
 }
 
+void ent_gguf_release(const ent_gguf *file)
+{
+    madvise(file->data, file->size, MADV_DONTNEED);
+}
+
 size_t ent_gguf_count(const ent_gguf *file)
 {
     return file->n_tensors;

@@ -72,6 +72,9 @@ ent_status ent_gguf_open(ent_gguf **out, const char *path);
 void ent_gguf_close(ent_gguf *file);
 const char *ent_gguf_path(const ent_gguf *file);
 
+/* Lets go of the pages that were read; they come back from the file. */
+void ent_gguf_release(const ent_gguf *file);
+
 /* Tensors and pairs, as they stand in the file; find: NULL if there is none. */
 size_t ent_gguf_count(const ent_gguf *file);
 const ent_gguf_tensor *ent_gguf_at(const ent_gguf *file, size_t i);

@@ -21,6 +21,7 @@ void ent_contents_close(ent_contents *c)
     free(c->tensors);
     ent_safetensors_close(c->files);
     ent_hdf5_reader_close(c->h5);
+    ent_gguf_close(c->gguf);
     ent_json_free(c->settings);
     ent_json_free(c->metadata);
     free(c->fault);
@@ -102,7 +103,7 @@ static ent_status open_safetensors(ent_contents *c)
 ent_status ent_contents_open(ent_contents **out, const char *path)
 {
     static ent_status (*const openers[ENT_KINDS])(ent_contents *) = {open_checkpoint, open_adapter, open_model,
-                                                                     open_safetensors};
+                                                                     open_safetensors, ent_contents_open_gguf};
     ent_contents *c;
     ent_status st;
     *out = NULL;
@@ -129,6 +130,16 @@ const ent_contents_tensor *ent_contents_find(const ent_contents *c, const char *
     return NULL;
 }
 
+const char *ent_contents_type_name(const ent_contents_tensor *t)
+{
+    return t->blocks ? t->blocks->name : ent_st_type_name(t->type);
+}
+
+bool ent_contents_same_type(const ent_contents_tensor *a, const ent_contents_tensor *b)
+{
+    return a->type == b->type && a->blocks == b->blocks;
+}
+
 ent_status ent_contents_bytes(const void **out, ent_contents *c, const ent_contents_tensor *t, size_t first, size_t n)
 {
     const size_t i = (size_t)(t - c->tensors), size = ent_st_type_size(t->type);
@@ -138,9 +149,11 @@ ent_status ent_contents_bytes(const void **out, ent_contents *c, const ent_conte
     }
     c->unreleased += n * size;
     if (c->unreleased >= RELEASE_BYTES) {
-        ent_safetensors_release(c->files);
+        c->gguf ? ent_gguf_release(c->gguf) : ent_safetensors_release(c->files);
         c->unreleased = 0;
     }
+    if (c->gguf)
+        return ent_contents_gguf_bytes(out, c, i, first, n);
     *out = (const char *)ent_safetensors_at(c->files, i)->data + first * size;
     return ENT_OK;
 }

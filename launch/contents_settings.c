@@ -62,3 +62,10 @@ void ent_contents_add_model(ent_json *to, const ent_model_config *c)
     ent_json_add_string(to, "rope_scaling", scalings[c->rope_scaling]);
     ent_json_add_int(to, "sliding_window", (int64_t)c->sliding_window);
 }
+
+void ent_contents_add_shape(ent_json *to, const char *key, const ent_contents_tensor *t)
+{
+    ent_json *list = ent_json_add_array(to, key);
+    for (size_t i = 0; i < t->n_dims; i++)
+        ent_json_add_int(list, NULL, (int64_t)t->shape[i]);
+}

@@ -16,13 +16,6 @@ static void add_squares(void *context, double *x, size_t n)
     *(double *)context += ent_sum_squares(x, n);
 }
 
-static void add_shape(ent_json *to, const char *key, const ent_contents_tensor *t)
-{
-    ent_json *list = ent_json_add_array(to, key);
-    for (size_t i = 0; i < t->n_dims; i++)
-        ent_json_add_int(list, NULL, (int64_t)t->shape[i]);
-}
-
 static ent_status add_tensors(ent_json *root, ent_contents *c)
 {
     ent_json *tensors = ent_json_add_array(root, "tensors");
@@ -32,8 +25,8 @@ static ent_status add_tensors(ent_json *root, ent_contents *c)
         ent_json *entry = ent_json_add_object(tensors, NULL);
         double squares = 0;
         ent_json_add_string(entry, "name", t->name);
-        ent_json_add_string(entry, "dtype", ent_st_type_name(t->type));
-        add_shape(entry, "shape", t);
+        ent_json_add_string(entry, "dtype", ent_contents_type_name(t));
+        ent_contents_add_shape(entry, "shape", t);
         ent_json_add_int(entry, "bytes", (int64_t)t->bytes);
         if (ent_st_type_has_values(t->type)) {
             ENT_TRY(ent_contents_each(c, t, add_squares, &squares));

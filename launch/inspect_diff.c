@@ -44,7 +44,7 @@ static ent_status compare_stretch(differences *d, double *room, ent_contents *co
                                   const ent_contents_tensor *const t[2], size_t first, size_t n)
 {
     const void *bytes[2];
-    const size_t size = t[0]->type == t[1]->type ? ent_st_type_size(t[0]->type) : 0;
+    const size_t size = ent_contents_same_type(t[0], t[1]) ? ent_st_type_size(t[0]->type) : 0;
     for (int k = 0; k < 2; k++)
         ENT_TRY(ent_contents_bytes(&bytes[k], c[k], t[k], first, n));
     if (size && memcmp(bytes[0], bytes[1], n * size) == 0)
@@ -62,21 +62,14 @@ static ent_status compare_stretch(differences *d, double *room, ent_contents *co
     return ENT_OK;
 }
 
-static void add_shape(ent_json *to, const char *key, const ent_contents_tensor *t)
-{
-    ent_json *list = ent_json_add_array(to, key);
-    for (size_t i = 0; i < t->n_dims; i++)
-        ent_json_add_int(list, NULL, (int64_t)t->shape[i]);
-}
-
 static void add_difference(ent_json *to, const ent_contents_tensor *const t[2], const differences *d)
 {
     static const char *const dtypes[] = {"dtype_a", "dtype_b"}, *const shapes[] = {"shape_a", "shape_b"};
     ent_json *entry = ent_json_add_object(to, NULL);
     ent_json_add_string(entry, "name", t[0]->name);
     for (int k = 0; k < 2; k++) {
-        ent_json_add_string(entry, dtypes[k], ent_st_type_name(t[k]->type));
-        add_shape(entry, shapes[k], t[k]);
+        ent_json_add_string(entry, dtypes[k], ent_contents_type_name(t[k]));
+        ent_contents_add_shape(entry, shapes[k], t[k]);
     }
     if (d == NULL)
         return;
@@ -94,7 +87,7 @@ static ent_status compare(ent_json *to, bool *differ, ent_contents *const c[2], 
     differences d = {0};
     double *room;
     ent_status st = ENT_OK;
-    const bool one_type = t[0]->type == t[1]->type;
+    const bool one_type = ent_contents_same_type(t[0], t[1]);
     const bool one_shape =
         t[0]->n_dims == t[1]->n_dims && memcmp(t[0]->shape, t[1]->shape, t[0]->n_dims * sizeof *t[0]->shape) == 0;
     const bool values = ent_st_type_has_values(t[0]->type) && ent_st_type_has_values(t[1]->type);
@@ -176,6 +169,21 @@ static ent_status compare_tensors(ent_json *root, bool *differ, ent_contents *co
     return ENT_OK;
 }
 
+/* Of GGUF and another kind: both as Hugging Face has a model. */
+static ent_status bring_together(ent_contents *const c[2])
+{
+    for (int k = 0; k < 2; k++) {
+        const ent_kind other = c[1 - k]->kind;
+        if (c[k]->kind != ENT_KIND_GGUF || other == ENT_KIND_GGUF)
+            continue;
+        if (other != ENT_KIND_MODEL && other != ENT_KIND_SAFETENSORS)
+            return ent_fail(ENT_EUNSUPPORTED, "%s: GGUF can be compared with GGUF and a model's weights, found %s: %s",
+                            c[k]->path, ent_kind_name(other), c[1 - k]->path);
+        ENT_TRY(ent_contents_as_hf(c[k]));
+    }
+    return ENT_OK;
+}
+
 ent_status ent_inspect_diff(ent_json **out, bool *differ, const char *a, const char *b)
 {
     ent_contents *c[2] = {NULL, NULL};
@@ -185,6 +193,7 @@ ent_status ent_inspect_diff(ent_json **out, bool *differ, const char *a, const c
     *differ = false;
     ENT_GO(ent_contents_open(&c[0], a));
     ENT_GO(ent_contents_open(&c[1], b));
+    ENT_GO(bring_together(c));
     ent_json_add_string(root, "a", c[0]->path);
     ent_json_add_string(root, "b", c[1]->path);
     ent_json *settings = ent_json_add_array(root, "settings");

@@ -108,14 +108,12 @@ ent_status ent_inspect_tensor(ent_json **out, const char *path, const char *name
     ENT_GO(choose(&t, c, name));
     if (!ent_st_type_has_values(t->type))
         ENT_GO(ent_fail(ENT_EUNSUPPORTED, "%s: %s: numbers of type %s are not supported", t->file, t->name,
-                        ent_st_type_name(t->type)));
+                        ent_contents_type_name(t)));
     ent_json_add_string(root, "path", c->path);
     ent_json_add_string(root, "kind", ent_kind_name(c->kind));
     ent_json_add_string(root, "name", t->name);
-    ent_json_add_string(root, "dtype", ent_st_type_name(t->type));
-    ent_json *shape = ent_json_add_array(root, "shape");
-    for (size_t i = 0; i < t->n_dims; i++)
-        ent_json_add_int(shape, NULL, (int64_t)t->shape[i]);
+    ent_json_add_string(root, "dtype", ent_contents_type_name(t));
+    ent_contents_add_shape(root, "shape", t);
     ent_json_add_int(root, "bytes", (int64_t)t->bytes);
     ent_json_add_string(root, "file", t->file);
     ENT_GO(add_statistics(root, c, t));

@@ -7,7 +7,10 @@
 #include "io/text.h"
 #include "launch/inspect.h"
 
-enum { BAR = 50 }; /* the longest bar of a histogram */
+enum {
+    BAR = 50,     /* the longest bar of a histogram */
+    LONGEST = 200 /* bytes of a text that are shown: a chat template may have thousands */
+};
 
 /* "1.2 MiB", or whole bytes below a KiB. */
 static void put_bytes(ent_text *to, double bytes)
@@ -56,7 +59,17 @@ static ent_status put_value(ent_text *to, const ent_json *value)
 {
     char *text;
     if (ent_json_is_string(value)) {
-        put_padded(to, ent_json_string(value), 0);
+        const char *s = ent_json_string(value);
+        const size_t n = strlen(s);
+        char shown[LONGEST + 1];
+        size_t end = n < LONGEST ? n : LONGEST;
+        while (end < n && ((unsigned char)s[end] & 0xc0) == 0x80) /* within a character */
+            end--;
+        memcpy(shown, s, end);
+        shown[end] = '\0';
+        put_padded(to, shown, 0);
+        if (end < n)
+            ent_text_printf(to, "... (%zu bytes)", n);
         return ENT_OK;
     }
     ENT_TRY(ent_json_print(&text, value, false));

@@ -10,7 +10,7 @@
 
 const char *ent_kind_name(ent_kind kind)
 {
-    static const char *const names[ENT_KINDS] = {"checkpoint", "adapter", "model", "safetensors"};
+    static const char *const names[ENT_KINDS] = {"checkpoint", "adapter", "model", "safetensors", "gguf"};
     return names[kind];
 }
 
@@ -24,9 +24,8 @@ static ent_status holds(bool *found, const char *folder, const char *name)
     return ENT_OK;
 }
 
-/* By its first bytes, or else its ending. GGUF is to be one more kind: a row of ent_kind, of this choice, and of
- * ent_contents_open. */
-static ent_status kind_of_file(ent_kind *kind, const char *path)
+/* By its first bytes, or else its ending. */
+static ent_kind kind_of_file(const char *path)
 {
     char start[4] = {0};
     FILE *file = fopen(path, "rb");
@@ -34,9 +33,8 @@ static ent_status kind_of_file(ent_kind *kind, const char *path)
     if (file)
         fclose(file);
     if (ent_path_ends_with(path, ".gguf") || (n == sizeof start && memcmp(start, "GGUF", sizeof start) == 0))
-        return ent_fail(ENT_EUNSUPPORTED, "%s: GGUF files are not supported here", path);
-    *kind = ent_path_ends_with(path, ".safetensors") ? ENT_KIND_SAFETENSORS : ENT_KIND_CHECKPOINT;
-    return ENT_OK;
+        return ENT_KIND_GGUF;
+    return ent_path_ends_with(path, ".safetensors") ? ENT_KIND_SAFETENSORS : ENT_KIND_CHECKPOINT;
 }
 
 /* *out = the checkpoint that FOLDER/latest names (caller frees). */
@@ -71,7 +69,7 @@ ent_status ent_kind_find(ent_kind *kind, char **out, char **run, const char *pat
     bool adapter, model, checkpoints, is_run;
     *out = *run = NULL;
     if (!ent_path_is_folder(path)) {
-        ENT_TRY(kind_of_file(kind, path));
+        *kind = kind_of_file(path);
         return ent_strdup(out, path);
     }
     ENT_TRY(holds(&adapter, path, "adapter_config.json"));

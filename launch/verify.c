@@ -148,6 +148,8 @@ ent_status ent_verify(size_t *faults, const char *path, ent_verify_tell *tell, v
         ENT_GO(ent_kind_find(&kind, &found, &run, path));
         if (kind == ENT_KIND_SAFETENSORS)
             verify_safetensors(&v, path);
+        else if (kind == ENT_KIND_GGUF)
+            ent_verify_gguf(&v, path);
         else
             ent_verify_checkpoint(&verified, &v, path);
     }

@@ -34,6 +34,7 @@ bool ent_verify_numbers(ent_verification *v, ent_contents *contents);
 
 void ent_verify_adapter(ent_verification *v, const char *folder);
 void ent_verify_model(ent_verification *v, const char *folder);
+void ent_verify_gguf(ent_verification *v, const char *path);
 void ent_verify_run(ent_verification *v, const char *folder);
 
 /* A folder of checkpoints: all of them, and `latest`. `newest` (caller frees its list): what they say, newest first. */

@@ -1,7 +1,10 @@
-"""Compares what `entrenar inspect` says with what other readers say: h5dump for checkpoints, struct for safetensors.
+"""Compares what `entrenar inspect` says with what other readers say: h5dump for checkpoints, struct for safetensors,
+gguf.py for GGUF.
 
-usage: inspect.py ENTRENAR make FOLDER | numbers PATH | tensor PATH NAME | checkpoint FILE | differ FOLDER | large FOLDER
+usage: inspect.py ENTRENAR make FOLDER | numbers PATH | tensor PATH NAME | checkpoint FILE | differ FOLDER | large FOLDER |
+                            gguf FILE | gguf-diff FILE MODEL
 """
+import hashlib
 import json
 import math
 import pathlib
@@ -9,6 +12,8 @@ import resource
 import struct
 import subprocess
 import sys
+
+import gguf
 
 ENTRENAR = sys.argv[1]
 SIZES = {"F32": 4, "BF16": 2, "F16": 2, "F64": 8, "I8": 1, "U8": 1, "BOOL": 1, "I16": 2, "I32": 4, "I64": 8, "U16": 2,
@@ -214,7 +219,65 @@ def check_large(folder):
     assert peak < 180, f"peak {peak} MiB"
 
 
-COMMANDS = {"make": lambda f: make(pathlib.Path(f)), "numbers": check_listing, "tensor": check_tensor,
+def shown(value):
+    """A key's value as the settings have it: long lists by their bytes."""
+    if isinstance(value, list) and len(value) > 16:
+        if isinstance(value[0], str):
+            data = b"".join(struct.pack("<Q", len(v.encode())) + v.encode() for v in value)
+        else:
+            data = struct.pack(f"<{len(value)}{'f' if isinstance(value[0], float) else 'i'}", *value)
+        return {"elements": len(value), "sha256": hashlib.sha256(data).hexdigest()}
+    return value
+
+
+def single(x):
+    return struct.unpack(f"<{len(x)}f", struct.pack(f"<{len(x)}f", *x))
+
+
+def check_gguf(path):
+    keys, tensors = gguf.read(path)
+    said = json.loads(run("--json", path))
+    assert said["kind"] == "gguf" and said["settings"] == {k: shown(v) for k, v in keys.items()}, said["settings"]
+    assert [t["name"] for t in said["tensors"]] == list(tensors)
+    for t in said["tensors"]:
+        label, shape, data = tensors[t["name"]]
+        assert (t["dtype"], t["shape"], t["bytes"]) == (label, shape, len(data)), t
+        x = single(gguf.numbers(label, data)[0])
+        close(t["norm"], norm(x), t["name"])
+    assert said["total"]["numbers"] == sum(math.prod(t["shape"]) for t in said["tensors"])
+    text = run(path)
+    assert all(f"  {k} " in text for k in keys) and all(f"\n{name} " in text for name in tensors)
+    for name in "token_embd.weight", "blk.0.attn_q.weight", "blk.1.ffn_norm.weight":
+        label, shape, data = tensors[name]
+        x = single(gguf.numbers(label, data)[0])
+        one = json.loads(run("--json", path, "--tensor", name))
+        assert (one["dtype"], one["min"], one["max"], one["numbers"]) == (label, min(x), max(x), len(x)), one
+        assert one["quantiles"][3]["value"] == sorted(x)[math.ceil(len(x) / 2) - 1]
+
+
+def check_gguf_diff(path, model):
+    """Under the names and in the order of rows of the model's folder, which is F32."""
+    keys, tensors = gguf.read(path)
+    config = json.loads(pathlib.Path(model, "config.json").read_text())
+    heads = {"q": config["num_attention_heads"], "k": config["num_key_value_heads"]}
+    expected = {}
+    for hf, (shape, x) in gguf.read_safetensors(pathlib.Path(model, "model.safetensors")).items():
+        label, found, data = tensors[gguf.gguf_name(hf)]
+        part = gguf.re.search(r"self_attn\.([qk])_proj\.", hf) if keys["general.architecture"] == "llama" else None
+        assert found == shape
+        y = single(gguf.numbers(label, data)[0])
+        x = gguf.reordered(list(x), heads[part.group(1)], shape[1] if len(shape) > 1 else 1) if part else x
+        d = [abs(p - q) for p, q in zip(x, y)]
+        if label != "F32" or any(d):
+            expected[hf] = label, sum(v > 0 for v in d), max(d)
+    for order in (path, model), (model, path):
+        said = json.loads(run("--json", "--diff", *order, code=1 if expected else 0))
+        assert said["differ"] == bool(expected) and not said["only_a"] and not said["only_b"], said
+        assert {t["name"]: (t["dtype_b" if order[1] == path else "dtype_a"], t["differing"], t["max_abs"]) for t in said["tensors"]} == expected
+    print(len(expected))
+
+
+COMMANDS = {"gguf": check_gguf, "gguf-diff": check_gguf_diff, "make": lambda f: make(pathlib.Path(f)), "numbers": check_listing, "tensor": check_tensor,
             "checkpoint": check_checkpoint, "differ": lambda f: check_differ(pathlib.Path(f)),
             "large": lambda f: check_large(pathlib.Path(f))}
 COMMANDS[sys.argv[2]](*sys.argv[3:])

@@ -50,6 +50,24 @@ cp -r adapter_init other; sed -i 's/"lora_alpha": 16/"lora_alpha": 17/' other/ad
 "$E" inspect --diff adapter_init other >"$WORK/log" 2>&1; [ $? = 1 ] && grep -q "^alpha  16, 17" "$WORK/log" && grep -q "^0 of 42" "$WORK/log" && ok "adapters of another alpha differ" || bad "$(cat "$WORK/log")"
 h5diff run/checkpoints/step-00000002.h5 run/checkpoints/step-00000003.h5 /params/$q >"$WORK/h5diff" && bad "h5diff" || ok "h5diff agrees"
 
+# GGUF: keys, numbers of each type, and against the safetensors it was made of
+Q="$DATA/oracle/qwen2"
+for t in f32 f16 bf16 q8_0 q5_0 q4_1 q4_0; do
+  check "gguf, $t" "$E" export --model model --to gguf --type $t --out $t.gguf
+  check "$t: keys, shapes, norms, one tensor" "${P[@]}" gguf $t.gguf
+done
+check "with another order of rows: what differs from the model" "${P[@]}" gguf-diff q8_0.gguf model
+[ "$(cat "$WORK/log")" -gt 5 ] && ok "$(cat "$WORK/log") tensors" || bad "too few differ"
+check "in F32 nothing does" "${P[@]}" gguf-diff f32.gguf model
+[ "$(cat "$WORK/log")" = 0 ] && ok "none" || bad "$(cat "$WORK/log")"
+check "qwen2, with biases" "$E" export --model "$Q/model" --to gguf --type f32 --out qwen2.gguf
+check "its keys, shapes, norms" "${P[@]}" gguf qwen2.gguf
+check "nothing differs" "${P[@]}" gguf-diff qwen2.gguf "$Q/model"
+check "an adapter" "$E" export --model model --adapter run/adapter --to gguf-adapter --out adapter.gguf
+says "adapter.lora.alpha" adapter.gguf
+"$E" inspect --diff f32.gguf f16.gguf >"$WORK/log" 2>&1; [ $? = 1 ] && grep -q "^general.file_type  0, 1" "$WORK/log" && grep -q "^blk.0.attn_q.weight .*F32 .*F16" "$WORK/log" && ok "two GGUF files differ, with their keys" || bad "$(cat "$WORK/log")"
+cp q8_0.gguf named-otherwise; says "named-otherwise: gguf" named-otherwise
+
 # What it refuses
 refuses 2 "expected a file or folder" inspect
 refuses 2 "--diff: expected two" inspect --diff run
@@ -59,8 +77,11 @@ refuses 2 "expected at most two" inspect --diff a b c
 refuses 2 "nowhere: No such file" inspect --diff run nowhere
 refuses 1 "nowhere: No such file" inspect nowhere
 printf 'GGUF\3\0\0\0' >x.gguf; cp x.gguf y.bin
-refuses 1 "x.gguf: GGUF files are not supported here" inspect x.gguf
-refuses 1 "y.bin: GGUF files are not supported here" verify y.bin
+refuses 1 "x.gguf: byte 8: " inspect x.gguf
+refuses 1 "y.bin: byte 8: " inspect y.bin
+refuses 2 "GGUF can be compared with GGUF and a model's weights, found checkpoint" inspect --diff q8_0.gguf run
+refuses 2 "adapter.gguf: general.type: expected model" inspect --diff adapter.gguf model
+refuses 1 'has no tensor "attn_q"; it has blk.0.attn_q.weight' inspect q8_0.gguf --tensor attn_q
 if ! ldd "$E" | grep -q libasan; then # which takes memory of its own
   check "larger than what it takes of memory" "${P[@]}" large made
   tail -1 "$WORK/log"

@@ -63,13 +63,52 @@ if [ "$(cat fits)" = yes ]; then holds words "tokenizer.json: loads;"; else lack
 holds final.safetensors "header, types and offsets"
 "$E" verify run --json >"$WORK/json" 2>&1 && python3 -c "import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not (j['good'] and not j['faults'] and len(j['checked']) > 15))" "$WORK/json" && ok "JSON" || bad "JSON: $(cat "$WORK/json")"
 
+# GGUF
+for t in f32 q8_0; do "$E" export --model model --to gguf --type $t --out $t.gguf >"$WORK/log" 2>&1 || bad "$(cat "$WORK/log")"; done
+holds q8_0.gguf "q8_0.gguf: has the SHA-256 that q8_0.gguf.proof.json says"
+holds q8_0.gguf "names and shapes as its keys ask: llama, 3 layers"
+holds q8_0.gguf ": all finite"
+"$E" export --model model --adapter adapter_init --to gguf-adapter --out adapter.gguf >"$WORK/log" 2>&1 || bad "$(cat "$WORK/log")"
+holds adapter.gguf "names and shapes are not compared: adapter.gguf: general.type: expected model"
+PYTHONPATH=$HERE python3 - <<'P'
+# Damage that the file itself shows: its proof isn't beside it.
+import struct
+import gguf
+def other(name, to, old, new):
+    data = open(name, "rb").read()
+    assert data.count(old) == 1 and len(old) == len(new), (old, data.count(old))
+    open(to, "wb").write(data.replace(old, new))
+keys, tensors = gguf.read("f32.gguf")
+whole = open("f32.gguf", "rb").read()
+at = whole.index(tensors["blk.1.attn_k.weight"][2])
+open("nan.gguf", "wb").write(whole[:at + 28] + struct.pack("<f", float("nan")) + whole[at + 32:])
+other("f32.gguf", "unknown.gguf", b"blk.0.ffn_gate.weight", b"blk.0.ffn_gatf.weight")
+other("f32.gguf", "missing.gguf", b"blk.2.ffn_gate.weight", b"blk.3.ffn_gate.weight")
+key, width = b"llama.feed_forward_length\4\0\0\0", keys["llama.feed_forward_length"]
+other("f32.gguf", "shape.gguf", key + struct.pack("<I", width), key + struct.pack("<I", width + 1))
+keys, tensors = gguf.read("q8_0.gguf")
+whole = open("q8_0.gguf", "rb").read()
+at = whole.index(tensors["blk.2.ffn_up.weight"][2])
+open("scale.gguf", "wb").write(whole[:at + 34] + b"\0\x7c" + whole[at + 36:])
+open("short.gguf", "wb").write(whole[:-40])
+P
+lacks nan.gguf "nan.gguf: blk.1.attn_k.weight: 1 number is not finite: the first is nan, number 7"
+lacks scale.gguf "scale.gguf: blk.2.ffn_up.weight: "
+grep -q "not finite: the first is .*, number 3[2-9]" "$WORK/log" && ok "in its second block" || bad "$(cat "$WORK/log")"
+lacks unknown.gguf "unknown.gguf: unexpected tensor blk.0.ffn_gatf.weight"
+lacks missing.gguf "missing.gguf: unexpected tensor model.layers.3.mlp.gate_proj.weight"
+lacks shape.gguf "expected ["
+lacks short.gguf "short.gguf: "
+mkdir g; mv q8_0.gguf q8_0.gguf.proof.json g/; damage g q8_0.gguf q8_0.gguf file
+printf 'GGUF\3\0\0\0' >y.bin; lacks y.bin "y.bin: byte 8: "
+
 # Bytes of every kind of file
 damage run checkpoints/step-00000002.h5 . tensor
 damage full checkpoints/step-00000003.h5 checkpoints tensor
 damage run checkpoints/step-00000003.json checkpoints/step-00000003.h5 file
 damage yaml checkpoints/step-00000002.yaml . any
 damage run adapter/adapter_model.safetensors . any
-damage run checkpoints/latest . file
+damage run checkpoints/latest . any # the name of a step may become another one that is there
 damage run metrics.jsonl . any
 damage run config.yaml . any
 damage run adapter/adapter_config.json . any
