@@ -11,13 +11,14 @@
 #include "io/tokenizer_json.h"
 #include "launch/cmd.h"
 #include "launch/data_look.h"
+#include "launch/options.h"
 #include "launch/report.h"
 #include "src/base/mem.h"
 
 typedef struct arguments {
     const char *config;
-    const char **sets;
-    size_t n_sets, rows;
+    ent_option_texts sets;
+    int64_t rows;
     bool json, help;
 } arguments;
 
@@ -25,52 +26,29 @@ static const char usage[] =
     "usage: entrenar data CONFIG [--set KEY=VALUE]... [--rows N] [--json]\n\n"
     "Shows the first rows of data.train and data.val as the tokens that a run would get, which of them are learned\n"
     "(LEARN) and which are given (given), lengths, and what packing does. Weights are not read, nothing is written.\n"
-    "Between two bars stands a token; \\n, \\t, \\| and \\\\ are characters of it.\n\n"
-    "  --set KEY=VALUE  sets a key of the config; KEY= takes it back\n"
-    "  --rows N         rows to show (default 3)\n"
-    "  --json           the same as JSON\n\n"
-    "exit codes: 0 all is well; 1 rows are wrong, and stderr names them by line: two BOS tokens at the start, no "
-    "token\n"
-    "that is learned, more tokens than data.seq_len, or not what is expected of a row; 2 command line, config or "
-    "model\n";
+    "Between two bars stands a token; \\n, \\t, \\| and \\\\ are characters of it.\n\n";
 
-static bool wrong(const char *what, const char *argument)
-{
-    ent_fail(ENT_ECONFIG, "%s%s", what, argument);
-    return false;
-}
+static const char codes[] =
+    "\nexit codes: 0 all is well; 1 rows are wrong, and stderr names them by line: two BOS tokens at the start, no\n"
+    "token that is learned, more tokens than data.seq_len, or not what is expected of a row; 2 command line, config\n"
+    "or model\n";
 
-static bool parse(arguments *a, int argc, char **argv)
+#define AT(member) .offset = offsetof(arguments, member)
+
+static const ent_option options[] = {
+    {"CONFIG", NULL, ENT_OPTION_TEXT, AT(config)},
+    {"--set", "KEY=VALUE", ENT_OPTION_TEXTS, AT(sets), .help = "sets a key of the config; KEY= takes it back"},
+    {"--rows", "N", ENT_OPTION_INT, AT(rows), .high = 1000000, .help = "rows to show (default 3)"},
+    {"--json", NULL, ENT_OPTION_FLAG, AT(json), .help = "the same as JSON"},
+    {"--help", NULL, ENT_OPTION_FLAG, AT(help), .help = "show this"},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static ent_status parse(arguments *a, int argc, char **argv)
 {
-    a->rows = 3;
-    for (int i = 1; i < argc; i++) {
-        const char *key = argv[i];
-        const bool takes = strcmp(key, "--set") == 0 || strcmp(key, "--rows") == 0;
-        if (takes && i + 1 == argc)
-            return wrong(key, ": expected a value after it");
-        if (strcmp(key, "--set") == 0) {
-            a->sets[a->n_sets++] = argv[++i];
-        } else if (takes) {
-            char *end;
-            const char *text = argv[++i];
-            errno = 0;
-            const long value = strtol(text, &end, 10);
-            if (errno || end == text || *end || value < 0 || value > 1000000)
-                return wrong("--rows: expected an integer from 0 to 1000000, found ", text);
-            a->rows = (size_t)value;
-        } else if (strcmp(key, "--json") == 0) {
-            a->json = true;
-        } else if (strcmp(key, "--help") == 0 || strcmp(key, "-h") == 0) {
-            a->help = true;
-        } else if (key[0] == '-') {
-            return wrong("unknown option ", key);
-        } else if (a->config) {
-            return wrong("one config is expected, found also ", key);
-        } else {
-            a->config = key;
-        }
-    }
-    return a->config || a->help || wrong("expected a config", "");
+    ENT_TRY(ent_options_read(a, options, N_OPTIONS, argc, argv));
+    return a->help || a->config ? ENT_OK : ent_fail(ENT_ECONFIG, "expected a config");
 }
 
 /* What a run's data needs of a model: no weights. */
@@ -105,7 +83,7 @@ static ent_status open_source(source *s, const arguments *a)
 {
     char *path = NULL;
     ent_status st;
-    ENT_GO(ent_config_load(&s->config, a->config, a->sets, a->n_sets));
+    ENT_GO(ent_config_load(&s->config, a->config, a->sets.items, a->sets.count));
     const ent_config *c = s->config;
     ENT_GO(ent_model_config_load(&s->model, c->model.path));
     ENT_GO(ent_format(&path, "%s/tokenizer.json", c->model.path));
@@ -135,8 +113,8 @@ static ent_status look_at(const source *s, const arguments *a, const char *path,
     ent_status st;
     ent_data_look look = {0};
     ENT_GO(ent_data_look_make(&look, path, &s->options, s->bos));
-    ENT_GO(list ? ent_data_look_add(ent_json_add_object(list, NULL), &look, a->rows)
-                : ent_data_look_print(&look, a->rows, isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL));
+    ENT_GO(list ? ent_data_look_add(ent_json_add_object(list, NULL), &look, (size_t)a->rows)
+                : ent_data_look_print(&look, (size_t)a->rows, isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL));
     fflush(stdout);
     *faults += ent_data_look_complain(&look);
 done:
@@ -182,19 +160,17 @@ static int run(const arguments *a)
 
 int ent_cmd_data(int argc, char **argv)
 {
-    arguments a = {0};
-    int code = ENT_EXIT_USAGE;
-    a.sets = calloc((size_t)argc, sizeof *a.sets);
-    if (a.sets == NULL)
-        return ENT_EXIT_FAILED;
-    if (!parse(&a, argc, argv)) {
-        fprintf(stderr, "entrenar: data: %s; `entrenar data --help` says more\n", ent_message());
+    arguments a = {.rows = 3};
+    int code = ENT_EXIT_DONE;
+    if (parse(&a, argc, argv) != ENT_OK) {
+        code = ent_options_complain("data");
     } else if (a.help) {
         fputs(usage, stdout);
-        code = ENT_EXIT_DONE;
+        ent_options_help(options, N_OPTIONS);
+        fputs(codes, stdout);
     } else {
         code = run(&a);
     }
-    free(a.sets);
+    free(a.sets.items);
     return code;
 }

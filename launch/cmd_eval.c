@@ -32,7 +32,7 @@ enum { DEFAULT_SEQ_LEN = 512 };
 
 static const ent_option options[] = {
     {"--model", "DIR", ENT_OPTION_TEXT, AT(model), .help = "a Hugging Face model folder"},
-    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "a PEFT adapter (LoRA) for it"},
+    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
     {"--data", "FILE", ENT_OPTION_TEXT, AT(data),
      .help = "JSONL as for training: mean loss of all target tokens, and its perplexity"},
     {"--seq-len", "N", ENT_OPTION_INT, AT(seq_len), .low = 2, .high = 1 << 20,
@@ -288,9 +288,7 @@ int ent_cmd_eval(int argc, char **argv)
 {
     arguments a = {0};
     if (parse(&a, argc, argv) != ENT_OK) {
-        if (ent_is_first_rank())
-            fprintf(stderr, "entrenar: eval: %s; `entrenar eval --help` says more\n", ent_message());
-        return ENT_EXIT_USAGE;
+        return ent_options_complain("eval");
     }
     if (!a.help)
         return run(&a);

@@ -30,7 +30,8 @@ typedef struct arguments {
 
 static const ent_option options[] = {
     {"--model", "DIR", ENT_OPTION_TEXT, AT(model), .help = "a Hugging Face model folder"},
-    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
+    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter),
+     .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
     {"--prompt", "TEXT", ENT_OPTION_TEXT, AT(prompt),
      .help = "what to go on with; without it, standard input but for a last newline"},
     {"--chat", NULL, ENT_OPTION_FLAG, AT(chat), .help = "the prompt is a user's message: the model's chat template"},
@@ -241,9 +242,7 @@ int ent_cmd_generate(int argc, char **argv)
     arguments a = {.max_tokens = 64, .seed = 42, .top_p = 1};
     int code = ENT_EXIT_DONE;
     if (parse(&a, argc, argv) != ENT_OK) {
-        if (ent_is_first_rank())
-            fprintf(stderr, "entrenar: generate: %s; `entrenar generate --help` says more\n", ent_message());
-        code = ENT_EXIT_USAGE;
+        code = ent_options_complain("generate");
     } else if (a.help) {
         fputs("usage: entrenar generate --model DIR [[--chat] --prompt TEXT | --messages FILE] [OPTIONS]\n\n"
               "Prints the prompt and what the model makes of it, as it comes, up to the end of the text or N new\n"

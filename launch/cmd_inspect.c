@@ -7,90 +7,82 @@
 
 #include "launch/cmd.h"
 #include "launch/inspect.h"
+#include "launch/options.h"
+#include "launch/report.h"
 
-static const char help_text[] =
+static const char usage[] =
     "usage: entrenar inspect FILE|DIR [--tensor NAME] [--json]\n"
-    "       entrenar inspect --diff A B [--json]\n"
-    "\n"
-    "Shows what is in a checkpoint (.h5), a .safetensors or GGUF file, or the folder of an adapter, a model or a run "
-    "(its "
-    "newest\n"
-    "checkpoint): settings, and each tensor with its type, shape, bytes and Euclidean norm. All is read and checked, "
-    "a\n"
-    "stretch at a time: files may be larger than the memory.\n"
-    "\n"
-    "  --tensor NAME  one tensor: how many zeros, NaN and infinities; min, max, mean, deviation, norm, quantiles and "
-    "a\n"
-    "                 histogram of its finite numbers. Of a checkpoint a parameter's name will do\n"
-    "  --diff         which settings and tensors of A and B differ: how many numbers, the largest difference |a - b|,\n"
-    "                 and the largest relative to the larger of both; and what is in one of them alone.\n"
-    "                 GGUF of a model is compared with safetensors under the names, and in the order of rows, of "
-    "these\n"
-    "  --json         write one JSON object\n"
-    "  --help         show this\n"
-    "\n"
-    "Exit codes: 0 done, 1 failed, 2 usage; with --diff 0 equal, 1 different, 2 usage or failed.\n";
+    "       entrenar inspect --diff A B [--json]\n\n"
+    "Shows what is in a checkpoint (.h5), a .safetensors or GGUF file, or the folder of an adapter, a model or a run\n"
+    "(its newest checkpoint): settings, and each tensor with its type, shape, bytes and Euclidean norm. All is read\n"
+    "and checked, a stretch at a time: files may be larger than the memory.\n\n";
 
-typedef struct options {
-    const char *paths[2], *tensor;
-    int n_paths;
+static const char codes[] =
+    "\nexit codes: 0 done, 1 failed, 2 usage; with --diff 0 equal, 1 different, 2 usage or failed\n";
+
+typedef struct arguments {
+    ent_option_texts paths;
+    const char *tensor;
     bool json, diff, help;
-} options;
+} arguments;
 
-static ent_status read_options(options *out, int argc, char **argv)
+#define AT(member) .offset = offsetof(arguments, member)
+
+static const ent_option options[] = {
+    {"FILE|DIR", NULL, ENT_OPTION_TEXTS, AT(paths)},
+    {"--tensor", "NAME", ENT_OPTION_TEXT, AT(tensor),
+     .help = "one tensor: how many zeros, NaN and infinities; min, max, mean, deviation, norm, quantiles and\n"
+             "a histogram of its finite numbers. Of a checkpoint a parameter's name will do"},
+    {"--diff", NULL, ENT_OPTION_FLAG, AT(diff),
+     .help = "which settings and tensors of A and B differ: how many numbers, the largest difference |a - b|,\n"
+             "and the largest relative to the larger of both; and what is in one of them alone. GGUF of a\n"
+             "model is compared with safetensors under the names, and in the order of rows, of these"},
+    {"--json", NULL, ENT_OPTION_FLAG, AT(json), .help = "write one JSON object"},
+    {"--help", NULL, ENT_OPTION_FLAG, AT(help), .help = "show this"},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static ent_status parse(arguments *a, int argc, char **argv)
 {
-    *out = (options){0};
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strcmp(arg, "--json") == 0) {
-            out->json = true;
-        } else if (strcmp(arg, "--diff") == 0) {
-            out->diff = true;
-        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            out->help = true;
-        } else if (strcmp(arg, "--tensor") == 0) {
-            if (++i == argc || *argv[i] == '\0')
-                return ent_fail(ENT_EINVAL, "inspect: --tensor: expected a name, found none");
-            out->tensor = argv[i];
-        } else if (*arg == '-' || *arg == '\0') {
-            return ent_fail(ENT_EINVAL, "inspect: unknown argument \"%s\"", arg);
-        } else if (out->n_paths == 2) {
-            return ent_fail(ENT_EINVAL, "inspect: expected at most two files or folders, found \"%s\" too", arg);
-        } else {
-            out->paths[out->n_paths++] = arg;
-        }
-    }
-    if (out->help)
+    ENT_TRY(ent_options_read(a, options, N_OPTIONS, argc, argv));
+    const size_t found = a->paths.count, expected = a->diff ? 2 : 1;
+    if (a->help)
         return ENT_OK;
-    if (out->diff && out->tensor)
-        return ent_fail(ENT_EINVAL, "inspect: --tensor can't be combined with --diff");
-    if (out->n_paths == 0)
-        return ent_fail(ENT_EINVAL, "inspect: expected a file or folder, found none");
-    if (out->diff && out->n_paths != 2)
-        return ent_fail(ENT_EINVAL, "inspect: --diff: expected two files or folders, found one");
-    if (!out->diff && out->n_paths == 2)
-        return ent_fail(ENT_EINVAL, "inspect: expected one file or folder, found \"%s\" too", out->paths[1]);
+    if (a->diff && a->tensor)
+        return ent_fail(ENT_ECONFIG, "--tensor can't be combined with --diff");
+    if (found > expected)
+        return ent_fail(ENT_ECONFIG, "expected %s, found \"%s\" too",
+                        a->diff ? "two files or folders" : "one file or folder", a->paths.items[expected]);
+    if (found < expected)
+        return ent_fail(ENT_ECONFIG,
+                        a->diff ? "--diff: expected two files or folders, found %s"
+                                : "expected a file or folder, found %s",
+                        found ? "one" : "none");
     return ENT_OK;
 }
 
-static ent_status inspect(bool *differ, const options *o)
+static ent_status inspect(bool *differ, const arguments *a)
 {
     ent_json *root = NULL;
     char *text = NULL;
     ent_status st;
     *differ = false;
-    if (o->diff)
-        ENT_GO(ent_inspect_diff(&root, differ, o->paths[0], o->paths[1]));
-    else if (o->tensor)
-        ENT_GO(ent_inspect_tensor(&root, o->paths[0], o->tensor));
+    if (a->diff)
+        ENT_GO(ent_inspect_diff(&root, differ, a->paths.items[0], a->paths.items[1]));
+    else if (a->tensor)
+        ENT_GO(ent_inspect_tensor(&root, a->paths.items[0], a->tensor));
     else
-        ENT_GO(ent_inspect(&root, o->paths[0]));
-    if (o->json)
-        ENT_GO(ent_json_print(&text, root, true));
-    else if (o->diff)
+        ENT_GO(ent_inspect(&root, a->paths.items[0]));
+    if (a->json) {
+        st = ent_report_json(root);
+        root = NULL;
+        goto done;
+    }
+    if (a->diff)
         ENT_GO(ent_inspect_diff_text(&text, root));
     else
-        ENT_GO(o->tensor ? ent_inspect_tensor_text(&text, root) : ent_inspect_text(&text, root));
+        ENT_GO(a->tensor ? ent_inspect_tensor_text(&text, root) : ent_inspect_text(&text, root));
     if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
         st = ent_fail(ENT_EIO, "standard output: %s", strerror(errno));
 done:
@@ -101,19 +93,21 @@ done:
 
 int ent_cmd_inspect(int argc, char **argv)
 {
-    options o;
-    bool differ;
-    if (read_options(&o, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: %s; `entrenar inspect --help` says more\n", ent_message());
-        return ENT_EXIT_USAGE;
-    }
-    if (o.help) {
-        fputs(help_text, stdout);
-        return ENT_EXIT_DONE;
-    }
-    if (inspect(&differ, &o) != ENT_OK) {
+    arguments a = {0};
+    bool differ = false;
+    int code = ENT_EXIT_DONE;
+    if (parse(&a, argc, argv) != ENT_OK) {
+        code = ent_options_complain("inspect");
+    } else if (a.help) {
+        fputs(usage, stdout);
+        ent_options_help(options, N_OPTIONS);
+        fputs(codes, stdout);
+    } else if (inspect(&differ, &a) != ENT_OK) {
         fprintf(stderr, "entrenar: %s\n", ent_message());
-        return o.diff ? ENT_EXIT_USAGE : ENT_EXIT_FAILED;
+        code = a.diff ? ENT_EXIT_USAGE : ENT_EXIT_FAILED;
+    } else if (differ) {
+        code = ENT_EXIT_FAILED;
     }
-    return differ ? ENT_EXIT_FAILED : ENT_EXIT_DONE;
+    free(a.paths.items);
+    return code;
 }

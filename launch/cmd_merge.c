@@ -7,6 +7,7 @@
 #include "io/number.h"
 #include "io/path.h"
 #include "launch/cmd.h"
+#include "launch/options.h"
 #include "launch/merge.h"
 #include "launch/placement.h"
 #include "launch/signals.h"
@@ -314,7 +315,7 @@ int ent_cmd_merge(int argc, char **argv)
     arguments a = {.options = {.how = {.seed = 42}}};
     int code = ENT_EXIT_USAGE;
     if (parse(&a, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: merge: %s; `entrenar merge --help` says more\n", ent_message());
+        ent_options_complain("merge");
     } else if (a.help) {
         fputs(usage, stdout);
         code = ENT_EXIT_DONE;

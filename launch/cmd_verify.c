@@ -7,9 +7,11 @@
 
 #include "io/json.h"
 #include "launch/cmd.h"
+#include "launch/options.h"
+#include "launch/report.h"
 #include "launch/verify.h"
 
-static const char help_text[] =
+static const char usage[] =
     "usage: entrenar verify FILE|DIR [--json]\n"
     "\n"
     "Checks all that can be checked of a checkpoint (.h5), a .safetensors or GGUF file, or the folder of an adapter, a "
@@ -28,37 +30,30 @@ static const char help_text[] =
     "against\n"
     "               its keys, and the number of tokens; the digest in PATH.proof.json, where entrenar export left it\n"
     "  run          config.yaml, all checkpoints, latest, steps of metrics.jsonl, adapters and models: after the last\n"
-    "               step these are the checkpoint's, bit for bit. Its cache is not looked at\n"
-    "\n"
-    "  --json  write one JSON object: path, good, faults: [messages], checked: [what holds]\n"
-    "  --help  show this\n"
-    "\n"
-    "Exit codes: 0 all holds, 1 something does not, 2 usage.\n";
+    "               step these are the checkpoint's, bit for bit. Its cache is not looked at\n\n";
 
-typedef struct options {
+static const char codes[] = "\nexit codes: 0 all holds, 1 something does not, 2 usage\n";
+
+typedef struct arguments {
     const char *path;
     bool json, help;
-} options;
+} arguments;
 
-static ent_status read_options(options *out, int argc, char **argv)
+#define AT(member) .offset = offsetof(arguments, member)
+
+static const ent_option options[] = {
+    {"FILE|DIR", NULL, ENT_OPTION_TEXT, AT(path)},
+    {"--json", NULL, ENT_OPTION_FLAG, AT(json),
+     .help = "write one JSON object: path, good, faults: [messages], checked: [what holds]"},
+    {"--help", NULL, ENT_OPTION_FLAG, AT(help), .help = "show this"},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static ent_status parse(arguments *a, int argc, char **argv)
 {
-    *out = (options){0};
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strcmp(arg, "--json") == 0)
-            out->json = true;
-        else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
-            out->help = true;
-        else if (*arg == '-' || *arg == '\0')
-            return ent_fail(ENT_EINVAL, "verify: unknown argument \"%s\"", arg);
-        else if (out->path)
-            return ent_fail(ENT_EINVAL, "verify: expected one file or folder, found \"%s\" too", arg);
-        else
-            out->path = arg;
-    }
-    if (!out->help && out->path == NULL)
-        return ent_fail(ENT_EINVAL, "verify: expected a file or folder, found none");
-    return ENT_OK;
+    ENT_TRY(ent_options_read(a, options, N_OPTIONS, argc, argv));
+    return a->help || a->path ? ENT_OK : ent_fail(ENT_ECONFIG, "expected a file or folder, found none");
 }
 
 /* As it is found, for people. */
@@ -86,8 +81,6 @@ static void collect(void *context, bool good, const char *line)
 static ent_status verify_json(size_t *faults, const char *path)
 {
     ent_json *root = ent_json_new_object();
-    char *text = NULL;
-    ent_status st;
     ent_json_add_string(root, "path", path);
     const lists l = {ent_json_add_array(root, "faults"), ent_json_add_array(root, "checked")};
     if (ent_verify(faults, path, collect, (void *)&l) != ENT_OK) {
@@ -95,36 +88,31 @@ static ent_status verify_json(size_t *faults, const char *path)
         ++*faults;
     }
     ent_json_add_bool(root, "good", *faults == 0);
-    ENT_GO(ent_json_print(&text, root, true));
-    fputs(text, stdout);
-done:
-    free(text);
-    ent_json_free(root);
-    return st;
+    return ent_report_json(root);
 }
 
-static ent_status verify(size_t *faults, const options *o)
+static ent_status verify(size_t *faults, const arguments *a)
 {
-    if (o->json)
-        ENT_TRY(verify_json(faults, o->path));
+    if (a->json)
+        ENT_TRY(verify_json(faults, a->path));
     else
-        ENT_TRY(ent_verify(faults, o->path, tell, NULL));
+        ENT_TRY(ent_verify(faults, a->path, tell, NULL));
     return fflush(stdout) == 0 && !ferror(stdout) ? ENT_OK : ent_fail(ENT_EIO, "standard output: %s", strerror(errno));
 }
 
 int ent_cmd_verify(int argc, char **argv)
 {
-    options o;
+    arguments a = {0};
     size_t faults;
-    if (read_options(&o, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: %s; `entrenar verify --help` says more\n", ent_message());
-        return ENT_EXIT_USAGE;
-    }
-    if (o.help) {
-        fputs(help_text, stdout);
+    if (parse(&a, argc, argv) != ENT_OK)
+        return ent_options_complain("verify");
+    if (a.help) {
+        fputs(usage, stdout);
+        ent_options_help(options, N_OPTIONS);
+        fputs(codes, stdout);
         return ENT_EXIT_DONE;
     }
-    if (verify(&faults, &o) != ENT_OK) {
+    if (verify(&faults, &a) != ENT_OK) {
         fprintf(stderr, "entrenar: %s\n", ent_message());
         return ENT_EXIT_FAILED;
     }

@@ -18,7 +18,7 @@ static const struct {
     {"generate", ent_cmd_generate, true, "continue a prompt, answer in a chat"},
     {"eval", ent_cmd_eval, true, "measure loss and perplexity on data, or accuracy of choosing among completions"},
     {"inspect", ent_cmd_inspect, false,
-     "show what is in a checkpoint, an adapter, a model or a safetensors file, or what differs"},
+     "show what is in a checkpoint, an adapter, a model, a safetensors or GGUF file, or what differs"},
     {"verify", ent_cmd_verify, false, "check that one of these, or a run, is whole"},
     {"tokenize", ent_cmd_tokenize, false, "turn text into token ids, or back"},
     {"data", ent_cmd_data, false, "show tokens and targets of the data, and what is wrong with it, before a run"},

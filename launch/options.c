@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/number.h"
+#include "launch/cmd.h"
 #include "src/base/mem.h"
 
 static ent_status read_int(int64_t *out, const ent_option *o, const char *text)
@@ -51,7 +52,13 @@ static ent_status read_choice(int *out, const ent_option *o, const char *text)
         }
         word += n + (word[n] == ' ');
     }
-    return ent_fail(ENT_ECONFIG, "%s: expected one of %s, found \"%s\"", o->name, o->words, text);
+    char words[256];
+    size_t n = 0;
+    for (const char *c = o->words; *c && n + 5 < sizeof words; c++) { /* "a, b or c" */
+        const char *between = *c != ' ' ? NULL : strchr(c + 1, ' ') ? ", " : " or ";
+        n += (size_t)snprintf(words + n, sizeof words - n, "%.*s", between ? 4 : 1, between ? between : c);
+    }
+    return ent_fail(ENT_ECONFIG, "%s: expected %s, found \"%s\"", o->name, words, text);
 }
 
 static ent_status read_value(void *member, const ent_option *o, const char *text)
@@ -69,15 +76,19 @@ static ent_status read_value(void *member, const ent_option *o, const char *text
         list->items[list->count++] = text;
         return ENT_OK;
     default:
+        if (*(const char **)member)
+            return ent_fail(ENT_ECONFIG, "%s: expected once, found %s and %s", o->name, *(const char **)member, text);
         *(const char **)member = text;
         return ENT_OK;
     }
 }
 
-static const ent_option *find(const ent_option *options, size_t count, const char *name)
+/* NULL: there is none. What doesn't begin with '-' is for the one without an option. */
+static const ent_option *find(const ent_option *options, size_t count, const char *argument)
 {
+    const char *name = strcmp(argument, "-h") == 0 ? "--help" : argument;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(options[i].name, name) == 0)
+        if (*options[i].name != '-' ? *argument && *argument != '-' : strcmp(options[i].name, name) == 0)
             return &options[i];
     return NULL;
 }
@@ -85,12 +96,16 @@ static const ent_option *find(const ent_option *options, size_t count, const cha
 ent_status ent_options_read(void *out, const ent_option *options, size_t count, int argc, char *const *argv)
 {
     for (int i = 1; i < argc; i++) {
-        const ent_option *o = find(options, count, strcmp(argv[i], "-h") == 0 ? "--help" : argv[i]);
+        const ent_option *o = find(options, count, argv[i]);
         if (o == NULL)
-            return ent_fail(ENT_ECONFIG, "unknown option %s", argv[i]);
+            return ent_fail(ENT_ECONFIG, "unknown option %s", *argv[i] ? argv[i] : "\"\"");
         void *member = (char *)out + o->offset;
         if (o->type == ENT_OPTION_FLAG) {
             *(bool *)member = true;
+            continue;
+        }
+        if (*o->name != '-') {
+            ENT_TRY(read_value(member, o, argv[i]));
             continue;
         }
         if (i + 1 == argc)
@@ -104,11 +119,15 @@ void ent_options_help(const ent_option *options, size_t count)
 {
     int widest = 0;
     for (size_t i = 0; i < count; i++) {
+        if (options[i].help == NULL)
+            continue;
         const int n = (int)(strlen(options[i].name) + (options[i].value ? strlen(options[i].value) + 1 : 0));
         widest = n > widest ? n : widest;
     }
     for (size_t i = 0; i < count; i++) {
         const ent_option *o = &options[i];
+        if (o->help == NULL)
+            continue;
         const int n = printf("  %s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
         int column = n;
         for (const char *line = o->help; line;) {
@@ -118,6 +137,13 @@ void ent_options_help(const ent_option *options, size_t count)
             column = 0;
         }
     }
+}
+
+int ent_options_complain(const char *command)
+{
+    if (ent_is_first_rank())
+        fprintf(stderr, "entrenar: %s: %s; `entrenar %s --help` says more\n", command, ent_message(), command);
+    return ENT_EXIT_USAGE;
 }
 
 bool ent_is_first_rank(void)

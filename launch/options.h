@@ -24,21 +24,27 @@ typedef struct ent_option_texts {
 } ent_option_texts;
 
 typedef struct ent_option {
-    const char *name;  /* "--seed" */
+    const char
+        *name; /* "--seed"; of what stands without an option what help calls it: "CONFIG", of type TEXT or TEXTS */
     const char *value; /* how help calls the value: "N"; NULL for a flag */
     ent_option_type type;
     size_t offset;    /* of the member */
     double low, high; /* of a number, low < it <= high with low_open, else low <= it; high 0: without end */
     bool low_open;
     const char *words; /* of a choice: "fp32 bf16". Of an integer: the word that stands for 0 */
-    const char *help;  /* lines */
+    const char *help;  /* lines; NULL: it is told elsewhere */
 } ent_option;
 
-/* Reads argv[1 ... argc) into *out, which holds what is if nothing is said. ENT_ECONFIG naming the option. */
+/* Reads argv[1 ... argc) into *out, which holds what is if nothing is said; of a TEXT that is NULL. ENT_ECONFIG naming
+ * the option. */
 ent_status ent_options_read(void *out, const ent_option *options, size_t count, int argc, char *const *argv);
 
 /* Prints a line for each option on standard output. */
 void ent_options_help(const ent_option *options, size_t count);
+
+/* Tells this thread's message on standard error as that of a wrong command line, once of all ranks. Returns the exit
+ * code. */
+int ent_options_complain(const char *command);
 
 /* Whether this process is the rank that says what all ranks would, by a launcher's variables: before there is a
  * communicator. */

@@ -172,7 +172,7 @@ static void tells_what_is_wrong(void **state)
         {"scratch/bad.h5", 1, "entrenar: scratch/bad.h5: "},
         {"", 2, "entrenar: inspect: expected a file or folder"},
         {"a b", 2, "entrenar: inspect: expected one file or folder, found \"b\" too"},
-        {"--yaml", 2, "entrenar: inspect: unknown argument \"--yaml\""},
+        {"--yaml", 2, "entrenar: inspect: unknown option --yaml"},
     };
     scratch("bad");
     put_file("scratch/bad.safetensors", "\377\377\377\377\377\377\377\177{}", 10);

@@ -110,7 +110,7 @@ refuse 2 '--to: expected peft, safetensors, gguf or gguf-adapter, found "onnx"' 
 refuse 2 "--to peft: expected --adapter" "${M[@]}" --to peft
 refuse 2 "--to safetensors: expected --adapter" "${M[@]}" --to safetensors
 refuse 2 "--type: does not act with --to peft" "${F[@]}" --to peft --type f32
-refuse 2 '--type: expected f32, f16 or bf16, found "q8_0"' "${F[@]}" --to safetensors --type q8_0
+refuse 2 '--type: expected f32, f16 or bf16 with --to safetensors, found Q8_0' "${F[@]}" --to safetensors --type q8_0
 refuse 2 '--type: expected f32, f16, bf16, q8_0, q5_0, q4_1 or q4_0, found "q6_k"' "${F[@]}" "${G[@]}" --type q6_k
 refuse 2 "unknown option --frobnicate" "${F[@]}" --frobnicate
 refuse 2 "--type: expected a value after it" "${F[@]}" --type

@@ -2,12 +2,13 @@
 gguf.py for GGUF.
 
 usage: inspect.py ENTRENAR make FOLDER | numbers PATH | tensor PATH NAME | checkpoint FILE | differ FOLDER | large FOLDER |
-                            gguf FILE | gguf-diff FILE MODEL
+                            gguf FILE | gguf-diff FILE MODEL | gguf-keys FILE | wide MODEL FROM
 """
 import hashlib
 import json
 import math
 import pathlib
+import random
 import resource
 import struct
 import subprocess
@@ -212,7 +213,13 @@ def check_large(folder):
             f.write(struct.pack("<Q", len(header)) + header)
             f.truncate(8 + len(header) + 2 ** 29)
     large, other = folder / "large.safetensors", folder / "other.safetensors"
-    for arguments in ["inspect", large], ["inspect", large, "--tensor", "x"], ["inspect", "--diff", large, other], ["verify", large]:
+    with open(folder / "large.gguf", "wb") as f:
+        head = b"GGUF" + struct.pack("<IQQQ", 3, 1, 0, 1) + b"x" + struct.pack("<IQQIQ", 2, 2 ** 10, 2 ** 18, 1, 0)
+        f.write(head)
+        f.truncate(-(-len(head) // 32) * 32 + 2 ** 29)
+    gguf_file = folder / "large.gguf"
+    for arguments in (["inspect", large], ["inspect", large, "--tensor", "x"], ["inspect", "--diff", large, other], ["verify", large],
+                      ["inspect", gguf_file], ["verify", gguf_file]):
         subprocess.run([ENTRENAR, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     print(f"peak {peak} MiB")
@@ -277,7 +284,55 @@ def check_gguf_diff(path, model):
     print(len(expected))
 
 
-COMMANDS = {"gguf": check_gguf, "gguf-diff": check_gguf_diff, "make": lambda f: make(pathlib.Path(f)), "numbers": check_listing, "tensor": check_tensor,
+def check_gguf_keys(path):
+    """Values of every type that a key may have."""
+    text = lambda b: struct.pack("<Q", len(b)) + b
+    cases = [(0, "B", 200), (1, "b", -3), (2, "H", 60000), (3, "h", -30000), (4, "I", 2 ** 32 - 1), (5, "i", -2 ** 31),
+             (6, "f", 0.375), (7, "?", True), (10, "Q", 2 ** 53), (11, "q", -2 ** 53), (12, "d", 1 / 3)]
+    keys = [(f"one.{k}", k, struct.pack("<" + f, v), v) for k, f, v in cases]
+    keys += [(f"two.{k}", 9, struct.pack("<IQ", k, 2) + 2 * struct.pack("<" + f, v), [v, v]) for k, f, v in cases]
+    keys += [("u64", 10, struct.pack("<Q", 2 ** 64 - 1), str(2 ** 64 - 1)), ("i64", 11, struct.pack("<q", -2 ** 62), str(-2 ** 62)),
+             ("text", 8, text("\u00e4\n".encode()), "\u00e4\n"), ("none", 9, struct.pack("<IQ", 4, 0), []), ("empty", 8, text(b""), ""),
+             ("texts", 9, struct.pack("<IQ", 8, 2) + text(b"a") + text(b"bc"), ["a", "bc"])]
+    for name, raw in ("zero", b"a\0b"), ("latin", b"\xe4"):
+        keys.append((name, 8, text(raw), {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}))
+    data = bytes(range(17))
+    keys += [("sixteen", 9, struct.pack("<IQ", 0, 16) + data[:16], list(data[:16])),
+             ("seventeen", 9, struct.pack("<IQ", 0, 17) + data, {"elements": 17, "sha256": hashlib.sha256(data).hexdigest()})]
+    many = b"".join(text(b"t%d" % i) for i in range(40))
+    keys.append(("many", 9, struct.pack("<IQ", 8, 40) + many, {"elements": 40, "sha256": hashlib.sha256(many).hexdigest()}))
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(keys)) + b"".join(text(n.encode()) + struct.pack("<I", k) + raw for n, k, raw, _ in keys)
+    head += text(b"x") + struct.pack("<IQIQ", 1, 3, 0, 0)
+    pathlib.Path(path).write_bytes(head + bytes(-len(head) % 32) + struct.pack("<3f", 3, 0, 4))
+    said = json.loads(run("--json", path))
+    for name, _, _, value in keys:
+        assert said["settings"][name] == value, (name, value, said["settings"][name])
+    assert said["tensors"] == [{"name": "x", "dtype": "F32", "shape": [3], "bytes": 12, "norm": 5.0}]
+
+
+def make_wide(folder, source):
+    """A model whose q_proj and k_proj are read in several stretches, that begin within rows."""
+    folder = pathlib.Path(folder)
+    folder.mkdir()
+    config = json.loads(pathlib.Path(source, "config.json").read_text())
+    config.pop("head_dim", None)
+    config.update(hidden_size=192, intermediate_size=64, num_hidden_layers=1, num_attention_heads=6, num_key_value_heads=3, vocab_size=64,
+                  tie_word_embeddings=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    layer = {"self_attn.q_proj": [192, 192], "self_attn.k_proj": [96, 192], "self_attn.v_proj": [96, 192], "self_attn.o_proj": [192, 192],
+             "mlp.gate_proj": [64, 192], "mlp.up_proj": [64, 192], "mlp.down_proj": [192, 64], "input_layernorm": [192],
+             "post_attention_layernorm": [192]}
+    shapes = {"model.embed_tokens.weight": [64, 192], "model.norm.weight": [192]}
+    shapes.update({f"model.layers.0.{n}.weight": s for n, s in layer.items()})
+    draw, tensors = random.Random(5), {}
+    for name, shape in shapes.items():
+        n = math.prod(shape)
+        x = [1 if len(shape) == 1 else draw.gauss(0, 0.07) for _ in range(n)]
+        tensors[name] = ("F32", shape, struct.pack(f"<{n}f", *x))
+    write(folder / "model.safetensors", tensors)
+
+
+COMMANDS = {"gguf-keys": check_gguf_keys, "wide": make_wide, "gguf": check_gguf, "gguf-diff": check_gguf_diff, "make": lambda f: make(pathlib.Path(f)), "numbers": check_listing, "tensor": check_tensor,
             "checkpoint": check_checkpoint, "differ": lambda f: check_differ(pathlib.Path(f)),
             "large": lambda f: check_large(pathlib.Path(f))}
 COMMANDS[sys.argv[2]](*sys.argv[3:])

@@ -4,7 +4,7 @@
 HERE=$(realpath "$(dirname "$0")")
 . "$HERE/lib.sh" "$@"
 export PYTHONDONTWRITEBYTECODE=1
-BIN=$(realpath "$BIN"); DATA=$(realpath "$DATA"); E=$BIN/entrenar; P=(python3 "$HERE/inspect.py" "$E")
+BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE"); DATA=$SOURCE/tests/data; E=$BIN/entrenar; P=(python3 "$HERE/inspect.py" "$E")
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 refuses() { # CODE PART ARGUMENTS: that exit code, and a line on stderr that holds the part
   local code=$1 part=$2; shift 2
@@ -63,6 +63,14 @@ check "in F32 nothing does" "${P[@]}" gguf-diff f32.gguf model
 check "qwen2, with biases" "$E" export --model "$Q/model" --to gguf --type f32 --out qwen2.gguf
 check "its keys, shapes, norms" "${P[@]}" gguf qwen2.gguf
 check "nothing differs" "${P[@]}" gguf-diff qwen2.gguf "$Q/model"
+check "keys of every type" "${P[@]}" gguf-keys keys.gguf
+check "a wider model" "${P[@]}" wide wide model
+for t in f32 f16 q8_0; do
+  check "gguf, $t" "$E" export --model wide --to gguf --type $t --out wide-$t.gguf
+  check "what differs from it" "${P[@]}" gguf-diff wide-$t.gguf wide
+done
+check "with a tokenizer" "$E" export --model "$SOURCE/models/stories260K" --to gguf --out words.gguf
+check "its keys, shapes, norms" "${P[@]}" gguf words.gguf
 check "an adapter" "$E" export --model model --adapter run/adapter --to gguf-adapter --out adapter.gguf
 says "adapter.lora.alpha" adapter.gguf
 "$E" inspect --diff f32.gguf f16.gguf >"$WORK/log" 2>&1; [ $? = 1 ] && grep -q "^general.file_type  0, 1" "$WORK/log" && grep -q "^blk.0.attn_q.weight .*F32 .*F16" "$WORK/log" && ok "two GGUF files differ, with their keys" || bad "$(cat "$WORK/log")"
@@ -72,8 +80,9 @@ cp q8_0.gguf named-otherwise; says "named-otherwise: gguf" named-otherwise
 refuses 2 "expected a file or folder" inspect
 refuses 2 "--diff: expected two" inspect --diff run
 refuses 2 "can't be combined" inspect --diff run run --tensor x
-refuses 2 "--tensor: expected a name" inspect run --tensor
-refuses 2 "expected at most two" inspect --diff a b c
+refuses 2 "--tensor: expected a value after it" inspect run --tensor
+refuses 2 'expected two files or folders, found "c" too' inspect --diff a b c
+refuses 2 'expected one file or folder, found "b" too' inspect a b
 refuses 2 "nowhere: No such file" inspect --diff run nowhere
 refuses 1 "nowhere: No such file" inspect nowhere
 printf 'GGUF\3\0\0\0' >x.gguf; cp x.gguf y.bin
