@@ -66,7 +66,8 @@ static void check(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtyp
         half[i] = dtype == ENT_DTYPE_BF16 ? (uint16_t)(bits >> 16) : (uint16_t)(0x3800 + i % 0x400);
     }
     const ent_matrix ma = ent_matrix_of(a, ta ? m : k, ta);
-    const ent_matrix mb = {dtype == ENT_DTYPE_F32 ? (void *)b : half, dtype, tb ? k : n, tb};
+    const ent_matrix mb = {
+        .data = dtype == ENT_DTYPE_F32 ? (void *)b : half, .dtype = dtype, .stride = tb ? k : n, .transposed = tb};
     ent_set_threads(1);
     ent_gemm(c, n, m, n, k, alpha, ma, mb, beta);
     for (size_t i = 0; i < m; i += 1 + m / 7) {
@@ -188,7 +189,7 @@ static void check_bf16(size_t m, ent_tensor *w, bool transposed, float beta)
         assert_memory_equal(c[threads - 1], c[0], m * n * sizeof *start);
     }
     ent_set_threads(1);
-    const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+    const ent_matrix b = ent_matrix_stored(w, transposed);
     for (size_t i = 0; i < m; i += 1 + m / 7) {
         for (size_t j = 0; j < n; j++) {
             const double added = (double)beta * (double)start[i * n + j];

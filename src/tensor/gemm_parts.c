@@ -18,12 +18,14 @@ static _Thread_local union {
     struct {
         alignas(64) uint32_t a[ROWS * DEPTH + ENT_PRODUCT_SLACK];
         alignas(64) uint32_t b[COLUMNS * DEPTH + ENT_PRODUCT_SLACK];
+        alignas(64) int8_t b_int8[COLUMNS * ENT_PRODUCT_DEPTH_INT8];
     } words;
 } memory;
 
 static void multiply(const ent_product *p, size_t first_row, size_t end_row, size_t first_column, size_t end_column)
 {
-    const ent_packed packed = {memory.numbers.a, memory.numbers.b, memory.numbers.line, memory.words.a, memory.words.b};
+    const ent_packed packed = {memory.numbers.a, memory.numbers.b, memory.numbers.line,
+                               memory.words.a,   memory.words.b,   memory.words.b_int8};
     for (size_t i = first_row; i < end_row; i += ROWS) {
         const size_t m = end_row - i < ROWS ? end_row - i : ROWS;
         for (size_t l = 0; l == 0 || l < p->k; l += p->depth) {

@@ -17,6 +17,7 @@ enum { ENT_PACKED_ROWS = 528, ENT_PACKED_COLUMNS = 128 };
 typedef struct ent_packed {
     ent_real *a, *b, *line;      /* line: of one sliver while it is converted */
     uint32_t *a_words, *b_words; /* the same memory, for int8 */
+    int8_t *b_int8;              /* (terms, columns) or (columns, terms), before they are words */
 } ent_packed;
 
 typedef struct ent_product ent_product;
