@@ -62,11 +62,7 @@ static void product_int8(float *c, size_t m, const float *a, const ent_tensor *w
     const quantization q = {a, transposed ? w->column_factors : scales, k, scratch,
                             (int8_t *)scratch + scales_bytes(m)};
     ent_tiles(m, 16, quantize_rows, (void *)&q);
-    if (w->rounding)
-        ent_gemm_int8_stored(c, m, n, k, q.to, q.scales, w, transposed, transposed ? scales : w->column_factors, beta);
-    else
-        ent_gemm_int8(c, m, n, k, q.to, q.scales, w->data, w->shape[1], transposed,
-                      transposed ? scales : w->column_factors, beta);
+    ent_gemm_int8(c, m, n, k, q.to, q.scales, w, transposed, transposed ? scales : w->column_factors, beta);
 }
 #endif
 
