@@ -97,29 +97,31 @@ numbers "recomputed layers" nf4-fp32 recomputed
 
 # Stopped and gone on with; killed at an instant that nobody chose; another base.
 C=(--set checkpoint.every=2 --set scheduler.name=constant --set scheduler.min_lr=)
-check "undisturbed" run calm 0 1 nf4 int8 "${C[@]}"
-check "first 10 steps" run stopped 2 1 nf4 int8 "${C[@]}" --set training.max_steps=10
-check "the rest" run stopped 3 2 nf4 int8 "${C[@]}" --resume
-same "stopped" calm stopped
-run killed 0 1 nf4 int8 "${C[@]}" >/dev/null 2>&1 & pid=$!
-while kill -0 $pid 2>/dev/null && [ ! -e killed/checkpoints/latest ]; do sleep 0.01; done
-pkill -KILL -P $pid 2>/dev/null; wait $pid 2>/dev/null; code=$?
-[ $code = 137 ] && ok "killed" || ok "was done before it was killed"
-check "killed: the rest" run killed 2 1 nf4 int8 "${C[@]}" --resume
-same "killed" calm killed
+for base in nf4 int8; do
+  check "$base: undisturbed" run calm-$base 0 1 $base int8 "${C[@]}"
+  check "$base: first 10 steps" run stopped-$base 2 1 $base int8 "${C[@]}" --set training.max_steps=10
+  check "$base: the rest" run stopped-$base 3 2 $base int8 "${C[@]}" --resume
+  same "$base: stopped" calm-$base stopped-$base
+  run killed-$base 0 1 $base int8 "${C[@]}" >/dev/null 2>&1 & pid=$!
+  while kill -0 $pid 2>/dev/null && [ ! -e killed-$base/checkpoints/latest ]; do sleep 0.01; done
+  pkill -KILL -P $pid 2>/dev/null; wait $pid 2>/dev/null; code=$?
+  [ $code = 137 ] && ok "$base: killed" || ok "$base: was done before it was killed"
+  check "$base: killed: the rest" run killed-$base 2 1 $base int8 "${C[@]}" --resume
+  same "$base: killed" calm-$base killed-$base
+done
 for base in none int8; do
-  run stopped 0 1 $base int8 "${C[@]}" --resume >"$WORK/log" 2>&1 && bad "base $base resumes nf4" ||
+  run stopped-nf4 0 1 $base int8 "${C[@]}" --resume >"$WORK/log" 2>&1 && bad "base $base resumes nf4" ||
     { grep -q quantize.base "$WORK/log" && ok "another base is refused: $(tail -1 "$WORK/log")" || bad "another base: $(cat "$WORK/log")"; }
 done
 
 # The file of quantised weights.
-made=$(stat -c '%i %Y' "$(cache calm)")
-check "used again" run calm 2 1 nf4 int8 "${C[@]}" --resume
-[ "$(stat -c '%i %Y' "$(cache calm)")" = "$made" ] && ok "not made again" || bad "made again"
-w=$(cache calm); cp "$w" whole; printf '\377\377' | dd of="$w" bs=1 seek=$(($(stat -c %s "$w") / 2)) conv=notrunc 2>/dev/null
-ranks 2 "$T" config.yaml --set quantize.base=nf4 --set compute.precision=int8 --set training.output_dir=calm "${C[@]}" --resume >"$WORK/log" 2>&1
+made=$(stat -c '%i %Y' "$(cache calm-nf4)")
+check "used again" run calm-nf4 2 1 nf4 int8 "${C[@]}" --resume
+[ "$(stat -c '%i %Y' "$(cache calm-nf4)")" = "$made" ] && ok "not made again" || bad "made again"
+w=$(cache calm-nf4); cp "$w" whole; printf '\377\377' | dd of="$w" bs=1 seek=$(($(stat -c %s "$w") / 2)) conv=notrunc 2>/dev/null
+ranks 2 "$T" config.yaml --set quantize.base=nf4 --set compute.precision=int8 --set training.output_dir=calm-nf4 "${C[@]}" --resume >"$WORK/log" 2>&1
 grep -q 'weights-.*damaged, made anew' "$WORK/log" && ok "a damaged one is told" || bad "a damaged one is not told: $(cat "$WORK/log")"
-check "and made anew" cmp whole "$(cache calm)"
+check "and made anew" cmp whole "$(cache calm-nf4)"
 for base in nf4 int8; do
   check "--dry-run writes nothing and says $base" sh -c "'$T' config.yaml --dry-run --set quantize.base=$base --set training.output_dir=dry | grep -q 'frozen matrices in $base' && ! [ -e dry ]"
 done
