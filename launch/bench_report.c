@@ -103,7 +103,7 @@ static void add_phases(ent_json *to, const ent_bench *b)
 static void add_setting(ent_json *to, const ent_bench *b)
 {
     const ent_config *c = b->options->config;
-    const char *const recomputes[] = {"none", "layer"};
+    const char *const recomputes[] = {"none", "layer"}, *const bases[] = {"none", "int8", "nf4"};
     ent_json_add_string(to, b->options->shape ? "shape" : "model",
                         b->options->shape ? b->options->shape : b->options->model);
     ent_json_add_int(to, "seq_len", c->data.seq_len);
@@ -114,6 +114,7 @@ static void add_setting(ent_json *to, const ent_bench *b)
         if (c->lora.targets >> p & 1)
             ent_json_add_string(targets, NULL, ent_proj_name((ent_proj)p));
     ent_json_add_string(to, "precision", precisions[c->compute.precision]);
+    ent_json_add_string(to, "base", bases[c->quantize.base]);
     ent_json_add_string(to, "recompute", recomputes[c->compute.recompute]);
     ent_json_add_int(to, "world_size", b->comm->world_size);
     ent_json_add_int(to, "threads", b->place.threads);
