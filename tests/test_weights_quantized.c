@@ -193,6 +193,22 @@ static void a_damaged_quantized_one_is_made_anew(void **state)
     }
 }
 
+/* Whoever doesn't verify takes the numbers as they are. */
+static void others_only_map_it(void **state)
+{
+    model *m = *state;
+    char path[400];
+    ent_weights_cache *cache;
+    open_quantized(m, ENT_DTYPE_I8, m->dir, true, false);
+    const ino_t made = only_file(path, m).st_ino;
+    damage(path, 128);
+    bind_again(m);
+    assert_ok(ent_weights_cache_quantize(&cache, &m->params, ENT_DTYPE_I8, m->dir, false));
+    assert_null(ent_weights_cache_note(cache));
+    assert_int_equal(only_file(path, m).st_ino, made);
+    ent_weights_cache_close(cache);
+}
+
 /* Rows of more numbers than are converted at once, and more rows than are written at once. */
 static void a_large_one_is_made_in_pieces(void **state)
 {
@@ -275,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(matrices_are_quantized, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_quantized_one_is_made_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_only_map_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_one_is_made_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_quantized_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_that_can_not_be_quantized_are_named, set_up, tear_down),
