@@ -44,7 +44,7 @@ const ent_config_field ent_config_fields[] = {
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
-     .refused = BIT(ENT_BASE_INT8) | BIT(ENT_BASE_NF4), .help = "storage of frozen weights"},
+     .help = "storage of frozen matrices; none: as the model's files or the precision have them"},
 
     {CHOICE("compute.precision", compute.precision, "fp32 bf16 int8"), .otherwise = "fp32",
      .help = "arithmetic of products with frozen weights"},
