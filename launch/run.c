@@ -26,6 +26,7 @@ void ent_run_close(ent_run *run)
     ent_dataset_close(run->train);
     free(run->order);
     free(run->digests);
+    ent_teachers_close(&run->teachers);
     ent_model_close(&run->model);
 }
 
@@ -143,6 +144,7 @@ static ent_status open_trainer(ent_run *run)
                                          .batch_size = (size_t)c->training.batch_size,
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,
+                                         .teaching = ent_teachers_teaching(&run->teachers),
                                          .stop = ent_signals_stop};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
@@ -189,6 +191,7 @@ static void say_what_is_trained(const ent_run *run)
     printf("model   %s: %s, %s parameters, %s trainable%s\n", run->config->model.path, c->model_type,
            ent_count_format(&t[0], all), ent_count_format(&t[1], (double)p->n_trainable),
            run->model.lora.r ? " (LoRA)" : "");
+    ent_teachers_say(&run->teachers);
     const ent_dataset_counts *n = ent_dataset_counts_of(run->train);
     printf("data    %s: %zu documents, %s tokens in %zu units of at most %lld\n", run->config->data.train,
            (size_t)n->documents, ent_count_format(&t[0], (double)n->tokens), (size_t)n->units,
@@ -264,6 +267,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
+    ENT_TRY(ent_comm_agree(c, ent_teachers_open(&run->teachers, config, &run->model)));
     ENT_TRY(in_turn(run, open_data));
     ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),
                                                   ent_run_train_unit, run)));
