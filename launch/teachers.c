@@ -110,8 +110,8 @@ void ent_teachers_say(const ent_teachers *t)
         ent_time_text text;
         for (size_t j = 0; j < p->count; j++)
             all += (double)ent_tensor_count(&p->items[j]->tensor);
-        printf("teacher %s: %s, %s parameters, fp32, %.3g of the KL at temperature %g, which is %g of the loss\n",
-               t->paths[i], t->models[i].config.model_type, ent_count_format(&text, all), t->teaching.weights[i],
+        printf("teacher %s: %s, %s parameters, fp32; weight %.3g, temperature %g, alpha %g\n", t->paths[i],
+               t->models[i].config.model_type, ent_count_format(&text, all), t->teaching.weights[i],
                t->teaching.temperature, t->teaching.alpha);
     }
 }

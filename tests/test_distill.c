@@ -1,5 +1,6 @@
 /* clang-format off */
-/* The distillation loss against PyTorch: value and gradients of the student's hidden state and head.
+/* The distillation loss against PyTorch: value and gradients of the student's hidden state and head; and of whole decoders
+ * against the formula.
  *
  * Made by PyTorch 1.13 (Debian python3-torch):
  *   import torch, torch.nn.functional as F
@@ -27,7 +28,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "src/autograd/ops_model.h"
+#include "src/nn/decoder.h"
 
 enum { T = 4, C = 3, V = 6 };
 
@@ -116,10 +117,103 @@ static void nothing_to_learn_from_itself(void **state)
     ent_tape_free(tape);
 }
 
+enum { TOKENS = 40, VOCAB = 30 };
+
+static ent_decoder *decoder_of(size_t hidden, size_t layers, uint64_t seed)
+{
+    const ent_model_config config = {.model_type = "llama",
+                                     .vocab_size = VOCAB,
+                                     .hidden_size = hidden,
+                                     .intermediate_size = 24,
+                                     .n_layers = layers,
+                                     .n_heads = 4,
+                                     .n_kv_heads = 2,
+                                     .head_dim = 4,
+                                     .rms_norm_eps = 1e-5,
+                                     .rope_theta = 100};
+    ent_decoder *d;
+    assert_int_equal(ent_decoder_new(&d, &config, NULL, true, TOKENS), ENT_OK);
+    ent_decoder_init_weights(d, seed);
+    ent_params *p = ent_decoder_params(d);
+    for (size_t i = 0; i < p->n_trainable; i++)
+        p->value[i] *= p->value[i] == 1 ? 1 : 15; /* logits of some size */
+    return d;
+}
+
+/* log softmax(z / T) : (VOCAB) of row t of the logits. */
+static void log_softmax(double *y, const ent_real *logits, size_t t, double temperature)
+{
+    double sum = 0;
+    for (size_t i = 0; i < VOCAB; i++)
+        sum += exp((double)logits[t * VOCAB + i] / temperature);
+    for (size_t i = 0; i < VOCAB; i++)
+        y[i] = (double)logits[t * VOCAB + i] / temperature - log(sum);
+}
+
+/* The loss from all decoders' logits, as the formula says it. */
+static double by_formula(ent_tape *tape, ent_decoder *student, const ent_tokens *tokens, const int32_t *targets,
+                         const ent_teaching *how)
+{
+    double loss = 0, p[VOCAB], q[VOCAB];
+    ent_tensor *z, *t;
+    ent_tape_rewind(tape);
+    assert_int_equal(ent_decoder_logits(&z, tape, student, tokens), ENT_OK);
+    for (size_t k = 0; k < how->count; k++) {
+        assert_int_equal(ent_decoder_logits(&t, tape, how->teachers[k], tokens), ENT_OK);
+        for (size_t i = 0; i < TOKENS; i++) {
+            log_softmax(q, ent_values(z), i, how->temperature);
+            log_softmax(p, ent_values(t), i, how->temperature);
+            for (size_t v = 0; v < VOCAB && targets[i] >= 0; v++)
+                loss += how->alpha * how->temperature * how->temperature * how->weights[k] * exp(p[v]) * (p[v] - q[v]);
+        }
+    }
+    for (size_t i = 0; i < TOKENS; i++) {
+        log_softmax(q, ent_values(z), i, 1);
+        loss -= targets[i] >= 0 ? (1 - how->alpha) * q[targets[i]] : 0;
+    }
+    return loss;
+}
+
+/* Teachers of other shapes, over two documents: the loss is that of the formula, and the teachers get no gradient. */
+static void decoders_learn_from_decoders(void **state)
+{
+    int32_t ids[TOKENS], targets[TOKENS], doc_start[TOKENS];
+    const ent_tokens tokens = {TOKENS, ids, doc_start};
+    ent_decoder *student = decoder_of(16, 1, 1);
+    ent_teaching how = {.teachers = {decoder_of(16, 2, 2), decoder_of(24, 1, 3)},
+                        .weights = {0.25, 0.75},
+                        .temperature = 1.5,
+                        .alpha = 0.3};
+    ent_tape *tape;
+    (void)state;
+    assert_int_equal(ent_tape_new(&tape, false), ENT_OK);
+    for (int32_t i = 0; i < TOKENS; i++) {
+        ids[i] = (i * 7 + 3) % VOCAB;
+        doc_start[i] = i < 15 ? 0 : 15;
+        targets[i] = i % 6 == 2 ? -100 : (i * 11 + 5) % VOCAB;
+    }
+    for (how.count = 1; how.count <= 2; how.count++) {
+        ent_tensor *loss;
+        ent_params *p = ent_decoder_params(how.teachers[0]);
+        const double wanted = by_formula(tape, student, &tokens, targets, &how);
+        ent_tape_rewind(tape);
+        assert_int_equal(ent_decoder_distill_loss(&loss, tape, student, &tokens, targets, NULL, &how), ENT_OK);
+        assert_true(fabs((double)ent_values(loss)[0] - wanted) < 1e-5 * wanted && wanted > 10);
+        assert_int_equal(ent_tape_backward(tape, loss, 1), ENT_OK);
+        for (size_t i = 0; i < p->n_trainable; i++)
+            assert_true(p->grad[i] == 0);
+    }
+    ent_tape_free(tape);
+    ent_decoder_free(student);
+    ent_decoder_free(how.teachers[0]);
+    ent_decoder_free(how.teachers[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_pytorchs),
+        cmocka_unit_test(decoders_learn_from_decoders),
         cmocka_unit_test(nothing_to_learn_from_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
