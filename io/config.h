@@ -47,6 +47,15 @@ typedef struct ent_config {
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
     } lora;
+    bool has_distill; /* false: `distill` holds nothing */
+    struct {
+        char *teacher;   /* a model folder; NULL: `teachers` */
+        char **teachers; /* n_teachers folders; NULL: `teacher` */
+        size_t n_teachers;
+        double *weights; /* n_weights = n_teachers numbers above 0; NULL: equal ones */
+        size_t n_weights;
+        double temperature, alpha;
+    } distill;
     struct {
         ent_quantize_base base;
     } quantize;

@@ -43,6 +43,18 @@ const ent_config_field ent_config_fields[] = {
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
 
+    {PATH("distill.teacher", distill.teacher),
+     .help = "learn from this model folder: frozen, fp32, the same vocabulary"},
+    {.path = "distill.teachers", .type = ENT_FIELD_TEACHERS, AT(distill.teachers), .help = "or from several"},
+    {.path = "distill.weights",
+     .type = ENT_FIELD_WEIGHTS,
+     AT(distill.weights),
+     .help = "of the teachers, divided by their sum; absent: equal"},
+    {FLOAT("distill.temperature", distill.temperature), .low_open = true, .high = 1000, .otherwise = "2",
+     .help = "T: logits of student and teacher are divided by it"},
+    {FLOAT("distill.alpha", distill.alpha), .low_open = true, .high = 1, .otherwise = "0.5",
+     .help = "loss = alpha T^2 KL(teacher || student) + (1 - alpha) cross-entropy"},
+
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
      .help = "storage of frozen matrices; none: as the model's files or the precision have them"},
 
@@ -114,12 +126,19 @@ const ent_config_field *ent_config_field_find(const char *path)
     return NULL;
 }
 
+bool ent_config_field_absent(const ent_config *config, const ent_config_field *field)
+{
+    return (strncmp(field->path, "lora.", 5) == 0 && !config->has_lora) ||
+           (strncmp(field->path, "distill.", 8) == 0 && !config->has_distill);
+}
+
 bool ent_config_field_acts(const ent_config *config, const ent_config_field *field)
 {
     unsigned choice;
+    if (ent_config_field_absent(config, field))
+        return false;
     if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but dropout */
-        return config->has_lora &&
-               (config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0);
+        return config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0;
     if (field->needs == NULL)
         return true;
     memcpy(&choice, (const char *)config + ent_config_field_find(field->needs)->offset, sizeof choice);

@@ -51,15 +51,31 @@ static void put_list(ent_text *to, const ent_config *c, ent_field_type type)
             ent_text_printf(to, "-%zu", c->lora.layers[end - 1]);
         separator = ", ";
     }
+    for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_string(to, c->distill.teachers[i]);
+    }
+    for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_double(to, c->distill.weights[i], false);
+    }
     ent_text_put(to, "]");
+}
+
+/* Whether a path or a list isn't there. */
+static bool is_absent(const ent_config *config, const ent_config_field *field)
+{
+    const bool is_path = field->type == ENT_FIELD_PATH, is_list = field->type > ENT_FIELD_TARGETS;
+    const void *pointer = NULL;
+    if (is_path || is_list)
+        memcpy(&pointer, member(config, field), sizeof pointer);
+    return (is_path || is_list) && pointer == NULL;
 }
 
 void ent_config_field_put(ent_text *to, const ent_config *config, const ent_config_field *field)
 {
     const void *value = member(config, field);
-    const bool absent = (field->type == ENT_FIELD_PATH && path_of(config, field) == NULL) ||
-                        (field->type == ENT_FIELD_LAYERS && config->lora.layers == NULL);
-    if (absent)
+    if (is_absent(config, field))
         ent_text_put(to, "null");
     else if (field->type == ENT_FIELD_PATH)
         ent_yaml_put_string(to, path_of(config, field));
@@ -86,6 +102,10 @@ static void add_list(ent_json *to, const char *key, const ent_config *c, ent_fie
             ent_json_add_string(list, NULL, ent_proj_name((ent_proj)p));
     for (size_t i = 0; type == ENT_FIELD_LAYERS && i < c->lora.n_layers; i++)
         ent_json_add_int(list, NULL, (int64_t)c->lora.layers[i]);
+    for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++)
+        ent_json_add_string(list, NULL, c->distill.teachers[i]);
+    for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++)
+        ent_json_add_double(list, NULL, c->distill.weights[i]);
 }
 
 /* Adds a value that is a word of its own: a choice, "auto". */
@@ -123,7 +143,7 @@ void ent_config_field_add(ent_json *to, const ent_config *config, const ent_conf
         add_word(to, key, config, field);
         break;
     default:
-        if (field->type == ENT_FIELD_LAYERS && config->lora.layers == NULL)
+        if (is_absent(config, field))
             ent_json_add_null(to, key);
         else
             add_list(to, key, config, field->type);
@@ -158,9 +178,11 @@ ent_status ent_config_print(char **out, const ent_config *config)
     size_t length;
     for (size_t i = 0; i < ent_config_n_fields; i++) {
         const ent_config_field *field = &ent_config_fields[i];
-        const bool lora = strncmp(field->path, "lora.", 5) == 0, starts = starts_section(i, &length);
-        if (lora && !config->has_lora) {
-            ent_text_put(&text, starts ? "# lora: absent, all weights train\n" : "");
+        const bool starts = starts_section(i, &length), lora = strncmp(field->path, "lora.", 5) == 0;
+        if (ent_config_field_absent(config, field)) {
+            if (starts)
+                ent_text_printf(&text, "# %.*s: absent, %s\n", (int)length, field->path,
+                                lora ? "all weights train" : "no teacher");
             continue;
         }
         if (starts)
@@ -183,7 +205,7 @@ ent_status ent_config_to_json(ent_json *to, const ent_config *config)
     char name[32];
     for (size_t i = 0; i < ent_config_n_fields; i++) {
         const ent_config_field *field = &ent_config_fields[i];
-        if (strncmp(field->path, "lora.", 5) == 0 && !config->has_lora)
+        if (ent_config_field_absent(config, field))
             continue;
         if (starts_section(i, &length)) {
             snprintf(name, sizeof name, "%.*s", (int)length, field->path);

@@ -59,4 +59,24 @@ ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_te
  * targets are borrowed until backward. ENT_EINVAL for a target outside [0, V) that is not -100. */
 ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets);
 
+/* What a student learns from: teachers by their final hidden state of the same T tokens and their head of the same V
+ * rows, with weights that add up to 1. */
+enum { ENT_MAX_TEACHERS = 3 };
+typedef struct ent_distill_teacher {
+    ent_tensor *h, *w; /* (T, its C), (V, its C): no gradient goes there */
+    double weight;
+} ent_distill_teacher;
+typedef struct ent_distillation {
+    const ent_distill_teacher *teachers;
+    size_t count;              /* 1 to ENT_MAX_TEACHERS */
+    double temperature, alpha; /* T > 0; share of the teachers, in [0, 1] */
+} ent_distillation;
+
+/* The sum over tokens with targets[t] >= 0 of alpha T^2 sum_k weight_k KL(p_k || q) + (1 - alpha) cross-entropy, where
+ * q = softmax(w h / T), p_k the same of teacher k, and the cross-entropy is of softmax(w h). (Hinton, Vinyals, Dean
+ * 2015, arXiv:1503.02531; for several teachers the gradient is that of the KL from their weighted mean.) Otherwise as
+ * ent_lm_head_loss; `how` is copied. ENT_EINVAL if shapes don't fit. */
+ent_status ent_distill_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets,
+                            const ent_distillation *how);
+
 #endif

@@ -196,6 +196,25 @@ ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, c
     return ent_lm_head_loss(loss, tape, h, d->lm_head, targets);
 }
 
+ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens,
+                                    const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching)
+{
+    ent_tensor *h;
+    ent_distill_teacher teachers[ENT_MAX_TEACHERS];
+    const ent_distillation how = {teachers, teaching->count, teaching->temperature, teaching->alpha};
+    const bool recording = ent_tape_recording(tape);
+    ent_status st = ENT_OK;
+    ent_tape_record(tape, false);
+    for (size_t i = 0; i < teaching->count && st == ENT_OK; i++) {
+        teachers[i] = (ent_distill_teacher){.w = teaching->teachers[i]->lm_head, .weight = teaching->weights[i]};
+        st = hidden_of(&teachers[i].h, tape, teaching->teachers[i], tokens, NULL);
+    }
+    ent_tape_record(tape, recording);
+    ENT_TRY(st);
+    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout));
+    return ent_distill_loss(loss, tape, h, d->lm_head, targets, &how);
+}
+
 ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *d, ent_kv_cache *cache,
                             const int32_t *ids, size_t n)
 {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/autograd/ops_model.h"
 #include "src/autograd/tape.h"
 #include "src/base/philox.h"
 #include "src/nn/kv_cache.h"
@@ -61,10 +62,23 @@ ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *
 ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
                             const int32_t *targets, const ent_rng *dropout);
 
-/* The same for the n tokens that come after those of `cache`, which has them afterwards. Rows have the bits that they
- * have where all tokens are computed at once: fp32 products on every CPU, others where the CPU doesn't multiply bf16 by
- * itself. *logits = (1, V), of the token after the last; *loss: targets[t] is that of ids[t]. Nothing is propagated
- * back: recording must be off. ENT_EINVAL where the cache is full. */
+/* What a decoder learns from beside the targets: decoders of the same vocabulary (borrowed), which stay as they are,
+ * with weights that add up to 1. */
+typedef struct ent_teaching {
+    ent_decoder *teachers[ENT_MAX_TEACHERS];
+    double weights[ENT_MAX_TEACHERS];
+    size_t count;
+    double temperature, alpha;
+} ent_teaching;
+
+/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy. The teachers run forward over the same tokens. */
+ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
+                                    const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching);
+
+/* Logits and loss of the n tokens that come after those of `cache`, which has them afterwards. Rows have the bits that
+ * they have where all tokens are computed at once: fp32 products on every CPU, others where the CPU doesn't multiply
+ * bf16 by itself. *logits = (1, V), of the token after the last; *loss: targets[t] is that of ids[t]. Nothing is
+ * propagated back: recording must be off. ENT_EINVAL where the cache is full. */
 ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *decoder, ent_kv_cache *cache,
                             const int32_t *ids, size_t n);
 ent_status ent_decoder_next_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, ent_kv_cache *cache,

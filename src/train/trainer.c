@@ -33,6 +33,15 @@ void ent_trainer_free(ent_trainer *trainer)
     free(trainer);
 }
 
+/* Of a step, or with dropout NULL of an evaluation. */
+static ent_status loss_of(ent_tensor **loss, ent_tape *tape, const ent_trainer *t, const ent_tokens *tokens,
+                          const int32_t *targets, const ent_rng *dropout)
+{
+    if (dropout && t->options.teaching)
+        return ent_decoder_distill_loss(loss, tape, t->decoder, tokens, targets, dropout, t->options.teaching);
+    return ent_decoder_loss(loss, tape, t->decoder, tokens, targets, dropout);
+}
+
 /* Measures a unit of seq_len tokens on a planning tape, and takes that much. */
 static ent_status take_memory(ent_trainer *t)
 {
@@ -42,7 +51,7 @@ static ent_status take_memory(ent_trainer *t)
     const ent_tokens tokens = {.n = t->options.seq_len};
     const ent_rng rng = {.seed = t->options.seed};
     ENT_GO(ent_tape_new(&plan, true));
-    ENT_GO(ent_decoder_loss(&loss, plan, t->decoder, &tokens, NULL, &rng));
+    ENT_GO(loss_of(&loss, plan, t, &tokens, NULL, &rng));
     ENT_GO(ent_tape_backward(plan, loss, 1));
     ENT_GO(ent_tape_new(&t->tape, false));
     ENT_GO(ent_tape_reserve(t->tape, plan));
@@ -143,7 +152,7 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_
         return ent_fail(ENT_EINVAL, "a unit of %zu tokens, at most %zu were announced", unit->n, t->options.seq_len);
     ent_tape_rewind(t->tape);
     ent_tape_record(t->tape, rng != NULL);
-    ENT_TRY(ent_decoder_loss(&loss, t->tape, t->decoder, &tokens, unit->targets, rng));
+    ENT_TRY(loss_of(&loss, t->tape, t, &tokens, unit->targets, rng));
     const double value = (double)ent_values(loss)[0];
     gradient_sum sum = {t, !(fabs(value) < limit)};
     if (rng && !sum.bad) {
