@@ -46,6 +46,7 @@ typedef struct ent_config {
         bool use_rslora;
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
+        ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */
     } lora;
     struct {
         ent_quantize_base base;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "io/lora_modules.h"
+
 /* The largest count: sums and products of two stay far from the end of 64 bits. */
 #define MANY INT64_C(1000000000)
 
@@ -42,6 +44,18 @@ const ent_config_field ent_config_fields[] = {
      .help = "the projections it adapts"},
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
+    {.path = "lora.rank_pattern",
+     .type = ENT_FIELD_RANKS,
+     AT(lora.ranks),
+     .min = 1,
+     .max = 4096,
+     .help = "ranks of single modules, as PEFT matches them"},
+    {.path = "lora.alpha_pattern",
+     .type = ENT_FIELD_ALPHAS,
+     AT(lora.alphas),
+     .low_open = true,
+     .high = ENT_LORA_MOST_ALPHA,
+     .help = "alphas of single modules, as PEFT matches them"},
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
      .refused = BIT(ENT_BASE_INT8) | BIT(ENT_BASE_NF4), .help = "storage of frozen weights"},

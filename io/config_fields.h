@@ -11,7 +11,7 @@
 #include "io/yaml.h"
 
 /* What a key takes, and the member of ent_config that holds it: char *, enum, int64_t, double, bool, lora.targets,
- * lora.layers. */
+ * lora.layers, ent_lora_patterns. */
 typedef enum {
     ENT_FIELD_PATH,
     ENT_FIELD_CHOICE,
@@ -19,7 +19,9 @@ typedef enum {
     ENT_FIELD_FLOAT,
     ENT_FIELD_BOOL,
     ENT_FIELD_TARGETS,
-    ENT_FIELD_LAYERS
+    ENT_FIELD_LAYERS,
+    ENT_FIELD_RANKS, /* patterns of modules: integers, */
+    ENT_FIELD_ALPHAS /* numbers */
 } ent_field_type;
 
 enum { ENT_MAX_LAYERS = 10000 };

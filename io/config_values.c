@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/config_fields.h"
+#include "io/lora_modules.h"
 #include "io/number.h"
 #include "src/base/mem.h"
 
@@ -69,6 +70,14 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
         break;
     case ENT_FIELD_LAYERS:
         ent_text_printf(to, "a list of layers and ranges such as [0, 2-5], each below %d", ENT_MAX_LAYERS);
+        break;
+    case ENT_FIELD_RANKS:
+        ent_text_printf(to, "patterns of modules such as {q_proj: 4}, each with an integer from %lld to %lld",
+                        (long long)f->min, (long long)f->max);
+        break;
+    case ENT_FIELD_ALPHAS:
+        ent_text_put(to, "patterns of modules such as {q_proj: 8}, each with ");
+        put_interval(to, f);
         break;
     }
 }
@@ -185,6 +194,26 @@ static ent_status set_list(ent_config *c, const ent_config_field *field, const e
     return ENT_OK;
 }
 
+/* A mapping of patterns to numbers; {} is what its absence is. */
+static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *field, const ent_yaml *value,
+                               const char *where)
+{
+    if (value->kind != ENT_YAML_MAPPING)
+        return unexpected(field, value, where);
+    for (const ent_yaml *item = value->first; item; item = item->next) {
+        int64_t r = 0;
+        double x = 0;
+        const bool ranks = field->type == ENT_FIELD_RANKS;
+        if (item->kind != ENT_YAML_SCALAR || item->quoted ||
+            !(ranks ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
+            return unexpected(field, item, where);
+        const ent_status st = ent_lora_patterns_add(out, item->key, ranks ? (double)r : x, where);
+        if (st != ENT_OK)
+            return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
+    }
+    return ENT_OK;
+}
+
 /* *out = an absolute path without needless dots; ".." stays, since a folder may be a link. */
 static ent_status set_path(char **out, const char *folder, const char *text)
 {
@@ -206,6 +235,10 @@ ent_status ent_config_field_set(ent_config *config, const ent_config_field *fiel
     if (list) {
         ent_config_field_clear(config, field);
         return set_list(config, field, value, where);
+    }
+    if (field->type == ENT_FIELD_RANKS || field->type == ENT_FIELD_ALPHAS) {
+        ent_config_field_clear(config, field);
+        return set_patterns(member, field, value, where);
     }
     if (value->kind != ENT_YAML_SCALAR)
         return unexpected(field, value, where);
@@ -256,5 +289,7 @@ void ent_config_field_clear(ent_config *config, const ent_config_field *field)
         free(config->lora.layers);
         config->lora.layers = NULL;
         config->lora.n_layers = 0;
+    } else if (field->type == ENT_FIELD_RANKS || field->type == ENT_FIELD_ALPHAS) {
+        ent_lora_patterns_clear((ent_lora_patterns *)(void *)((char *)config + field->offset));
     }
 }

@@ -37,7 +37,9 @@ static ent_status open_model(ent_run *run)
                             .alpha = c->lora.alpha,
                             .use_rslora = c->lora.use_rslora,
                             .dropout = c->lora.dropout,
-                            .targets = c->lora.targets};
+                            .targets = c->lora.targets,
+                            .ranks = c->lora.ranks, /* borrowed */
+                            .alphas = c->lora.alphas};
     if (c->has_lora && c->lora.n_layers) {
         lora.n_layers = c->lora.layers[c->lora.n_layers - 1] + 1;
         ENT_TRY(ent_calloc(&lora.layers, lora.n_layers, 1, "layers"));
