@@ -32,11 +32,13 @@ const ent_config_field ent_config_fields[] = {
     {BOOL("data.packing", data.packing), .otherwise = "true", .help = "several documents in a row, kept apart"},
     {BOOL("data.shuffle", data.shuffle), .otherwise = "true", .help = "another order each epoch, set by the seed"},
 
-    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout"},
+    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout and plus_ratio"},
     {INT("lora.rank", lora.rank, 1, 4096), .otherwise = "8", .help = "rank r of the adapter"},
     {FLOAT("lora.alpha", lora.alpha), .low_open = true, .otherwise = "16", .help = "scales it by alpha / rank"},
     {FLOAT("lora.dropout", lora.dropout), .high = 1, .high_open = true, .otherwise = "0",
      .help = "dropout of the adapter's input"},
+    {FLOAT("lora.plus_ratio", lora.plus_ratio), .low_open = true, .high = 1e6, .otherwise = "1",
+     .help = "LoRA+: the learning rate of B is this times optimizer.lr"},
     {.path = "lora.target_modules",
      .type = ENT_FIELD_TARGETS,
      AT(lora.targets),
@@ -131,9 +133,10 @@ const ent_config_field *ent_config_field_find(const char *path)
 bool ent_config_field_acts(const ent_config *config, const ent_config_field *field)
 {
     unsigned choice;
-    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but dropout */
+    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but what is only of training */
         return config->has_lora &&
-               (config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0);
+               (config->lora.path == NULL || field->type == ENT_FIELD_PATH ||
+                strcmp(field->path, "lora.dropout") == 0 || strcmp(field->path, "lora.plus_ratio") == 0);
     if (field->needs == NULL)
         return true;
     memcpy(&choice, (const char *)config + ent_config_field_find(field->needs)->offset, sizeof choice);

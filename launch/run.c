@@ -142,6 +142,7 @@ static ent_status open_trainer(ent_run *run)
                                                       .step_size = c->scheduler.step_size,
                                                       .gamma = c->scheduler.gamma},
                                          .grad_clip = c->training.grad_clip,
+                                         .plus_ratio = c->has_lora ? c->lora.plus_ratio : 0,
                                          .batch_size = (size_t)c->training.batch_size,
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,

@@ -19,6 +19,7 @@ variants = {
                  "alpha_pattern": {r"^model.layers.(0|2).self_attn.[k-q]_proj": 5.5, "k_proj": 12}},
     "patterns_rslora": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "up_proj"], "use_rslora": True,
                         "rank_pattern": {"[12].mlp.up_proj": 1}, "alpha_pattern": {r"\d.self_attn.v_proj": 3}},
+    "plus": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "gate_proj", "o_proj"], "ratio": 8},
 }
 
 
@@ -50,12 +51,16 @@ class Adapter:
 def write(path, p, tensors):
     os.makedirs(path, exist_ok=True)
     save(path + "/adapter_model.safetensors", {k: t.detach() for k, t in tensors.items()})
-    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0} | p
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0} | {k: v for k, v in p.items() if k != "ratio"}
     json.dump(config, open(path + "/adapter_config.json", "w"), indent=1)
 
 
 def groups(adapter, p):
-    return [{"params": list(adapter.t.values())}]
+    """With a ratio as peft.optimizers.create_loraplus_optimizer."""
+    fast = lambda name, t: "lora_B" in name or t.ndim == 1
+    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f and (t.ndim > 1) == decays],
+             "lr": LR * (p.get("ratio", 1) if f else 1), "weight_decay": DECAY if decays else 0}
+            for f in (False, True) for decays in (False, True)]
 
 
 def main():
@@ -82,8 +87,8 @@ def main():
         json.dump({"steps": steps}, open(out + "/expected.json", "w"), indent=1)
         open(out + "/config.yaml", "w").write(f"""model: {{path: ../../llama/model}}
 data: {{train: ../../llama/train.jsonl, seq_len: 48, packing: false, shuffle: false}}
-lora: {{path: adapter_init}}
-optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: 1.0e-8, weight_decay: {DECAY}{p.get("plus", "")}}}
+lora: {{path: adapter_init{", plus_ratio: %g" % p["ratio"] if "ratio" in p else ""}}}
+optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: 1.0e-8, weight_decay: {DECAY}}}
 scheduler: {{name: constant}}
 training: {{max_steps: {STEPS}, batch_size: 4, grad_clip: 1.0, output_dir: out}}
 """)
