@@ -60,7 +60,7 @@ const ent_config_field ent_config_fields[] = {
      .help = "alphas of single modules, as PEFT matches them"},
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
-     .refused = BIT(ENT_BASE_INT8) | BIT(ENT_BASE_NF4), .help = "storage of frozen weights"},
+     .help = "storage of frozen matrices; none: as the model's files or the precision have them"},
 
     {CHOICE("compute.precision", compute.precision, "fp32 bf16 int8"), .otherwise = "fp32",
      .help = "arithmetic of products with frozen weights"},

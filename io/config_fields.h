@@ -37,7 +37,6 @@ typedef struct ent_config_field {
     double low, high; /* of a float, both included unless open; high 0: without end */
     bool low_open, high_open;
     const char *choices;    /* names separated by spaces, in the order of the enum */
-    unsigned refused;       /* bit: this choice is none that this version supports */
     const char *needs;      /* acts only if this choice key ... */
     unsigned needs_choices; /* ... has one of these values (bits) */
     const char *help;

@@ -256,10 +256,6 @@ ent_status ent_config_help(char **out)
             ent_text_printf(&text, "; only with %s: ", field->needs);
             ent_config_field_names(&text, ent_config_field_find(field->needs)->choices, field->needs_choices);
         }
-        if (field->refused) {
-            ent_text_put(&text, "; not in this version: ");
-            ent_config_field_names(&text, field->choices, field->refused);
-        }
         ent_text_put(&text, "\n");
     }
     return ent_text_finish(out, &text);

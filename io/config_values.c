@@ -47,7 +47,7 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
         ent_text_put(to, "a path");
         break;
     case ENT_FIELD_CHOICE:
-        ent_config_field_names(to, f->choices, all_choices(f->choices) & ~f->refused);
+        ent_config_field_names(to, f->choices, all_choices(f->choices));
         break;
     case ENT_FIELD_INT:
         if (f->word)
@@ -255,13 +255,6 @@ ent_status ent_config_field_set(ent_config *config, const ent_config_field *fiel
         return set_path(member, folder, text);
     case ENT_FIELD_CHOICE:
         fits = read_choice(&choice, field, text);
-        if (fits && field->refused >> choice & 1) {
-            size_t prefix = strlen(where) - strlen(field->path); /* where it stands: "config.yaml:3", "--set" */
-            while (prefix > 0 && strchr(": ", where[prefix - 1]))
-                prefix--;
-            return ent_fail(ENT_ECONFIG, "%.*s: not supported in this version: %s: %s", (int)prefix, where, field->path,
-                            text);
-        }
         if (fits)
             memcpy(member, &choice, sizeof choice);
         break;

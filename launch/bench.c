@@ -33,7 +33,9 @@ static ent_status open_shape(ent_bench *b, const ent_lora_config *lora)
         st = ent_decoder_new(&b->model.decoder, &b->model.config, lora, true, seq_len);
     ENT_TRY(ent_comm_agree(b->comm, st));
     b->model.lora = *lora;
-    const ent_dtype dtype = c->compute.precision == ENT_PRECISION_FP32 ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
+    b->model.base = c->quantize.base;
+    const bool wide = c->compute.precision == ENT_PRECISION_FP32 && b->model.base == ENT_BASE_NONE;
+    const ent_dtype dtype = wide ? ENT_DTYPE_F32 : ENT_DTYPE_BF16;
     ENT_TRY(ent_bench_weights_make(&b->weights, ent_decoder_params(b->model.decoder), dtype, b->comm));
     if (c->compute.precision != ENT_PRECISION_INT8)
         ent_decoder_set_compute(b->model.decoder, ent_model_compute(c));
@@ -50,6 +52,7 @@ static ent_status open_model(ent_bench *b)
     const ent_model_options options = {.path = b->options->model,
                                        .lora = &lora,
                                        .train = true,
+                                       .base = c->quantize.base,
                                        .compute = ent_model_compute(c),
                                        .seed = SEED,
                                        .max_positions = (size_t)c->data.seq_len};
@@ -87,6 +90,7 @@ static ent_status unit_at(ent_unit *out, void *context, size_t i)
 static ent_status convert_weights(ent_bench *b)
 {
     const ent_config *c = b->options->config;
+    ENT_TRY(ent_model_convert(&b->model, NULL, true));
     ENT_TRY(ent_model_calibrate(&b->model, ent_model_compute(c), (size_t)c->training.batch_size, unit_at, b));
     ENT_TRY(ent_model_convert(&b->model, NULL, true));
     if (b->model.converted && b->options->shape)
@@ -172,7 +176,7 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     *b = (ent_bench){.options = options, .comm = comm};
     ENT_TRY(ent_place(&b->place, comm, options->config->compute.threads));
     ent_set_threads(b->place.threads);
-    b->kernel = ent_gemm_kernel_for(ent_model_compute(options->config));
+    b->kernel = ent_model_kernel(options->config);
     ENT_TRY(ent_comm_agree(comm, ent_roof_warm()));
     const double program = ent_resident();
     ENT_TRY(open_model(b));

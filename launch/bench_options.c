@@ -11,13 +11,10 @@
 static const struct {
     const char *option, *path, *otherwise;
 } keys[] = {
-    {"--seq-len", "data.seq_len", "512"},
-    {"--units", "training.batch_size", "4"},
-    {"--precision", "compute.precision", "fp32"},
-    {"--threads", "compute.threads", "auto"},
-    {"--recompute", "compute.recompute", "none"},
-    {"--lora-rank", "lora.rank", "16"},
-    {"--targets", "lora.target_modules", "q_proj,v_proj"},
+    {"--seq-len", "data.seq_len", "512"},         {"--units", "training.batch_size", "4"},
+    {"--precision", "compute.precision", "fp32"}, {"--base", "quantize.base", "none"},
+    {"--threads", "compute.threads", "auto"},     {"--recompute", "compute.recompute", "none"},
+    {"--lora-rank", "lora.rank", "16"},           {"--targets", "lora.target_modules", "q_proj,v_proj"},
 };
 
 enum { N_KEYS = sizeof keys / sizeof *keys };

@@ -149,7 +149,7 @@ ent_status ent_roof_warm(void)
     operands o;
     ENT_TRY(take(&o, 512, 4096, (size_t)ent_threads() * 256, 0));
     ent_tiles((size_t)ent_threads(), 1, warm_thread, &o);
-    const ent_matrix b = {o.x, ENT_DTYPE_BF16, 4096, true};
+    const ent_matrix b = {.data = o.x, .dtype = ENT_DTYPE_BF16, .stride = 4096, .transposed = true};
     ent_gemm(o.y, 256 * (size_t)ent_threads(), 512, 256 * (size_t)ent_threads(), 512, 1,
              ent_matrix_of(o.x, 4096, false), b, 0);
     give_back(&o);

@@ -19,6 +19,7 @@ static const char usage[] =
     "  --seq-len N          tokens of a unit (default 512)\n"
     "  --units N            units of a step, over all ranks (default 4)\n"
     "  --precision P        arithmetic of products, as compute.precision (default fp32)\n"
+    "  --base B             storage of frozen weights, as quantize.base (default none)\n"
     "  --threads N          of a rank; auto: the cores it may use (default auto)\n"
     "  --recompute R        as compute.recompute (default none)\n"
     "  --lora-rank N        (default 16)\n"

@@ -9,6 +9,7 @@
 #include "io/peft.h"
 #include "io/tokenizer_json.h"
 #include "src/base/mem.h"
+#include "src/tensor/gemm.h"
 
 void ent_model_close(ent_model *m)
 {
@@ -98,9 +99,15 @@ ent_compute ent_model_compute(const ent_config *config)
     return computes[config->compute.precision];
 }
 
+const char *ent_model_kernel(const ent_config *config)
+{
+    const ent_compute compute = ent_model_compute(config);
+    return config->quantize.base == ENT_BASE_NONE ? ent_gemm_kernel_for(compute) : ent_gemm_kernel_quantized(compute);
+}
+
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 {
-    *m = (ent_model){0};
+    *m = (ent_model){.base = o->base};
     ENT_TRY(ent_model_config_load(&m->config, o->path));
     ENT_TRY(open_tokenizer(m, o->path));
     ENT_TRY(choose_adapter(m, o));
@@ -110,6 +117,9 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     if (o->compute != ENT_COMPUTE_FP32 && o->train && lora == NULL)
         return ent_fail(ENT_ECONFIG, "compute.precision: %s needs frozen weights: expected a lora section",
                         o->compute == ENT_COMPUTE_INT8 ? "int8" : "bf16");
+    if (o->base != ENT_BASE_NONE && o->train && lora == NULL)
+        return ent_fail(ENT_ECONFIG, "quantize.base: %s needs frozen weights: expected a lora section",
+                        o->base == ENT_BASE_NF4 ? "nf4" : "int8");
     ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
@@ -133,7 +143,14 @@ ent_status ent_model_calibrate(ent_model *m, ent_compute compute, size_t count, 
 
 ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
 {
-    ENT_TRY(ent_weights_cache_open(&m->converted, ent_decoder_params(m->decoder), cache_dir, verify));
+    ent_params *params = ent_decoder_params(m->decoder);
+    if (m->converted)
+        return ENT_OK;
+    if (m->base == ENT_BASE_NONE)
+        ENT_TRY(ent_weights_cache_open(&m->converted, params, cache_dir, verify));
+    else
+        ENT_TRY(ent_weights_cache_quantize(&m->converted, params,
+                                           m->base == ENT_BASE_NF4 ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, cache_dir, verify));
     if (m->converted && m->weights)
         ent_safetensors_release(m->weights);
     return ENT_OK;

@@ -18,6 +18,7 @@ typedef struct ent_model {
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
     ent_checkpoint_adapter checkpoint;  /* empty, or the adapter's numbers */
     ent_calibration *calibration;       /* of int8; NULL: other precisions */
+    ent_quantize_base base;             /* storage of frozen matrices; NONE: as products with them need it */
     ent_weights_cache *converted;       /* NULL: all is used as it is stored */
     ent_decoder *decoder;
 } ent_model;
@@ -28,6 +29,7 @@ typedef struct ent_model_options {
     const ent_lora_config *lora; /* a new adapter; NULL: none. Not with `adapter` */
     double dropout;              /* of the adapter of `adapter` */
     bool train;                  /* the adapter, or without one all weights, are trainable */
+    ent_quantize_base base;      /* storage of frozen matrices; NONE where all train */
     ent_compute compute;         /* of products with frozen weights; FP32 where all train. INT8: after calibration */
     bool random;                 /* weights from the seed, not from files */
     uint64_t seed;
@@ -37,6 +39,9 @@ typedef struct ent_model_options {
 /* What the config's compute.precision means for products with frozen weights. */
 ent_compute ent_model_compute(const ent_config *config);
 
+/* What decides the bits of a run that the config describes (src/tensor/gemm.h). */
+const char *ent_model_kernel(const ent_config *config);
+
 /* Loads what `options` says into *out, which ent_model_close frees also after a failure. */
 ent_status ent_model_open(ent_model *out, const ent_model_options *options);
 
@@ -45,9 +50,9 @@ ent_status ent_model_open(ent_model *out, const ent_model_options *options);
 ent_status ent_model_calibrate(ent_model *model, ent_compute compute, size_t count, ent_unit_source source,
                                void *context);
 
-/* The last part of it, before training: weights that aren't stored as products with them need them are
- * converted, into a file in cache_dir that all ranks map (io/weights_cache.h). cache_dir NULL: in memory. The rank that
- * `verify`s comes before the others. */
+/* The parts of it before calibration, and after it: weights that aren't stored as `base` says, or as products with them
+ * need them, are converted, into a file in cache_dir that all ranks map (io/weights_cache.h); only one of the two calls
+ * finds any. cache_dir NULL: in memory. The rank that `verify`s comes before the others. */
 ent_status ent_model_convert(ent_model *model, const char *cache_dir, bool verify);
 void ent_model_close(ent_model *model);
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/tensor/gemm_int8.h"
+
 static const struct {
     const char *name, *words;
     size_t offset;
@@ -66,6 +68,16 @@ void ent_plan_memory_print(const ent_memory_plan *plan)
                rows[i].shared ? "  one for all ranks of a machine" : "");
 }
 
+/* What each rank keeps of a weight whose products are computed in int8. */
+static size_t int8_bytes(const ent_tensor *t)
+{
+    const size_t columns = ent_tensor_columns(t);
+    size_t n = t->column_factors ? columns : 0;
+    if (t->rounding)
+        n += 2 * ent_tensor_rows(t) + (t->rounding->reciprocals ? columns : 0);
+    return n * sizeof(float);
+}
+
 void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model_config *config,
                      const ent_trainer *trainer, size_t max_positions)
 {
@@ -82,9 +94,10 @@ void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model
                              .tables = (double)(max_positions * config->head_dim * sizeof(float))};
     for (size_t i = 0; i < p->count; i++) {
         const ent_tensor *t = &p->items[i]->tensor;
-        if (!p->items[i]->trainable)
-            out->mapped_weights += (double)(ent_tensor_count(t) * ent_dtype_size(t->dtype) +
-                                            (t->row_scales ? ent_tensor_rows(t) * sizeof *t->row_scales : 0));
+        if (p->items[i]->trainable)
+            continue;
+        out->mapped_weights += (double)ent_tensor_bytes(t);
+        out->tables += (double)int8_bytes(t);
     }
 }
 

@@ -8,7 +8,7 @@
 
 /* Bytes. The first two are one for all ranks of a machine; the others are each rank's own. */
 typedef struct ent_memory_plan {
-    double mapped_weights; /* frozen parameters, as their files have them */
+    double mapped_weights; /* frozen parameters, as they are stored: in the model's files, or converted */
     double file_cache;     /* tokenised data, mapped */
     double parameters;     /* trainable: the adapters, or all weights */
     double gradients;      /* of a unit */
@@ -16,7 +16,7 @@ typedef struct ent_memory_plan {
     double gradient_sums;  /* of a step, as integers */
     double activations;    /* results and gradients of one unit of seq_len tokens, and the tape's records */
     double workspace;      /* scratch of operators */
-    double tables;         /* of RoPE */
+    double tables;         /* of RoPE; factors and scales of products in int8 */
     double program;        /* code, libraries and what they hold (buffers of products, MPI): measured */
 } ent_memory_plan;
 

@@ -51,6 +51,7 @@ static ent_status open_model(ent_run *run)
                                        .lora = c->has_lora && c->lora.path == NULL ? &lora : NULL,
                                        .dropout = c->has_lora ? c->lora.dropout : 0,
                                        .train = true,
+                                       .base = c->quantize.base,
                                        .compute = ent_model_compute(c),
                                        .random = c->model.init == ENT_INIT_RANDOM,
                                        .seed = (uint64_t)c->training.seed,
@@ -192,6 +193,9 @@ static void say_what_is_trained(const ent_run *run)
     printf("model   %s: %s, %s parameters, %s trainable%s\n", run->config->model.path, c->model_type,
            ent_count_format(&t[0], all), ent_count_format(&t[1], (double)p->n_trainable),
            run->model.lora.r ? " (LoRA)" : "");
+    if (run->model.base != ENT_BASE_NONE)
+        printf("        frozen matrices in %s: %s\n", run->model.base == ENT_BASE_NF4 ? "nf4" : "int8",
+               ent_bytes_format(&t[0], (double)ent_weights_cache_bytes(run->model.converted)));
     const ent_dataset_counts *n = ent_dataset_counts_of(run->train);
     printf("data    %s: %zu documents, %s tokens in %zu units of at most %lld\n", run->config->data.train,
            (size_t)n->documents, ent_count_format(&t[0], (double)n->tokens), (size_t)n->units,
@@ -263,11 +267,12 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, c->rank == 0 && !options->dry_run ? ent_run_folder_claim(run) : ENT_OK));
     ENT_TRY(ent_place(&run->place, comm, config->compute.threads));
     ent_set_threads(run->place.threads);
-    run->kernel = ent_gemm_kernel_for(ent_model_compute(config));
+    run->kernel = ent_model_kernel(config);
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
     ENT_TRY(in_turn(run, open_data));
+    ENT_TRY(in_turn(run, convert_weights));
     ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),
                                                   ent_run_train_unit, run)));
     ENT_TRY(in_turn(run, convert_weights));

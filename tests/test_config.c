@@ -247,7 +247,7 @@ static void bad_values_are_refused(void **state)
                                         "v_proj, o_proj, gate_proj, up_proj, down_proj, found \"q_prj\""},
         {"lora.layers=3-1",
          "--set lora.layers: expected a list of layers and ranges such as [0, 2-5], each below 10000, found \"3-1\""},
-        {"quantize.base=int8", "--set: not supported in this version: quantize.base: int8"},
+        {"quantize.base=int4", "--set quantize.base: expected none, int8 or nf4, found \"int4\""},
         {"data.val=\xff", "--set data.val: not UTF-8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -284,7 +284,8 @@ static void bad_files_are_refused(void **state)
     refused(NEEDED "optimizer: {lr: {a: 1}}\n", NULL,
             "config.yaml:3: optimizer.lr: expected a number > 0, found a mapping");
     refused(NEEDED "optimizer: {lr: }\n", NULL, "config.yaml:3: optimizer.lr: expected a number > 0, found nothing");
-    refused(NEEDED "quantize: {base: nf4}\n", NULL, "config.yaml:3: not supported in this version: quantize.base: nf4");
+    refused(NEEDED "quantize: {base: fp4}\n", NULL,
+            "config.yaml:3: quantize.base: expected none, int8 or nf4, found \"fp4\"");
     refused(NEEDED "compute: {recompute: all}\n", NULL,
             "config.yaml:3: compute.recompute: expected none or layer, found \"all\"");
     refused(NEEDED "model: {path: x}\n", NULL,
@@ -356,7 +357,8 @@ static void json_and_help_follow_the_table(void **state)
     assert_int_equal(ent_config_help(&help), ENT_OK);
     assert_non_null(strstr(help, "optimizer.lr "));
     assert_non_null(strstr(help, "a number > 0; default 1.0e-4"));
-    assert_non_null(strstr(help, "not in this version: int8 or nf4"));
+    assert_non_null(strstr(help, "none, int8 or nf4; default none\n"));
+    assert_null(strstr(help, "not in this version"));
     free(help);
 }
 

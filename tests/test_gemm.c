@@ -66,7 +66,8 @@ static void check(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtyp
         half[i] = dtype == ENT_DTYPE_BF16 ? (uint16_t)(bits >> 16) : (uint16_t)(0x3800 + i % 0x400);
     }
     const ent_matrix ma = ent_matrix_of(a, ta ? m : k, ta);
-    const ent_matrix mb = {dtype == ENT_DTYPE_F32 ? (void *)b : half, dtype, tb ? k : n, tb};
+    const ent_matrix mb = {
+        .data = dtype == ENT_DTYPE_F32 ? (void *)b : half, .dtype = dtype, .stride = tb ? k : n, .transposed = tb};
     ent_set_threads(1);
     ent_gemm(c, n, m, n, k, alpha, ma, mb, beta);
     for (size_t i = 0; i < m; i += 1 + m / 7) {
@@ -188,7 +189,7 @@ static void check_bf16(size_t m, ent_tensor *w, bool transposed, float beta)
         assert_memory_equal(c[threads - 1], c[0], m * n * sizeof *start);
     }
     ent_set_threads(1);
-    const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+    const ent_matrix b = ent_matrix_stored(w, transposed);
     for (size_t i = 0; i < m; i += 1 + m / 7) {
         for (size_t j = 0; j < n; j++) {
             const double added = (double)beta * (double)start[i * n + j];
@@ -297,16 +298,18 @@ static void products_in_int8_are_exact_but_for_the_scaling(void **state)
     for (size_t s = 0; s < 2 * N_INT8_SIZES; s++) {
         const size_t m = int8_sizes[s / 2][0], n = int8_sizes[s / 2][1], k = int8_sizes[s / 2][2];
         const bool transposed = s % 2;
-        const size_t stride = (transposed ? k : n) + 5;
+        const size_t stride = (transposed ? k : n) + 5; /* of a matrix that has more columns */
         const float beta = (float[]){0, 1, -0.3f}[s % 3];
         int8_t *a = random_int8(m * k, 6), *b = random_int8((transposed ? n : k) * stride - 5, 7);
+        const ent_tensor matrix = {
+            .n_dims = 2, .shape = {transposed ? n : k, stride}, .dtype = ENT_DTYPE_I8, .data = b};
         float *row_scales = random_matrix(m, 8), *column_scales = random_matrix(n, 9);
         float *start = random_matrix(m * n, 10), *want = random_matrix(m * n, 10), *c = malloc(m * n * sizeof *c);
         multiply_int8(want, m, n, k, a, row_scales, b, stride, transposed, column_scales, beta);
         for (int threads = 1; threads <= 3; threads++) {
             memcpy(c, start, m * n * sizeof *c);
             ent_set_threads(threads);
-            ent_gemm_int8(c, m, n, k, a, row_scales, b, stride, transposed, column_scales, beta);
+            ent_gemm_int8(c, m, n, k, a, row_scales, &matrix, transposed, column_scales, beta);
             same_bits(c, want, m, n, k, transposed ? "int8 transposed" : "int8");
         }
         free(a), free(b), free(row_scales), free(column_scales), free(start), free(want), free(c);

@@ -58,7 +58,7 @@ static void check_bits(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype
     for (size_t i = 0; i < k * n; i++)
         half[i] = ent_f32_to_bf16(b[i]); /* read as f16: other numbers, up to 2.6 */
     const ent_matrix ma = ent_matrix_of(a, stride, ta);
-    const ent_matrix mb = {dtype == ENT_DTYPE_F32 ? (void *)b : half, dtype, tb ? k : n, tb};
+    const ent_matrix mb = {dtype == ENT_DTYPE_F32 ? (void *)b : half, dtype, tb ? k : n, tb, NULL, false};
     for (int way = 0; way < 3; way++) { /* one thread, three, and the calling one */
         memcpy(c, start, m * n * sizeof *c);
         ent_set_threads(way == 1 ? 3 : 1);

@@ -8,9 +8,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "io/weights_cache.h"
 #include "launch/plan_memory.h"
 #include "launch/plan_model.h"
 #include "src/base/profile.h"
+#include "src/tensor/gemm_int8.h"
 
 enum { N = 150, Q = 1 << ENT_Q_PROJ, V = 1 << ENT_V_PROJ, ALL = (1 << ENT_N_PROJ) - 1 };
 
@@ -151,6 +153,55 @@ static void memory_is_told_by_kind(void **state)
     ent_decoder_free(d);
 }
 
+/* NF4: codes, a byte for 64, up to four, a float for 256 of those, and one. */
+static size_t nf4_bytes(size_t rows, size_t columns)
+{
+    const size_t scales = rows * ((columns + 63) / 64);
+    return (rows * ((columns + 1) / 2) + scales + 3) / 4 * 4 + (scales + 255) / 256 * 4 + 4;
+}
+
+static void quantized_weights_are_small(void **state)
+{
+    (void)state;
+    static float values[4096];
+    const size_t q = 32, kv = 16, c = 24, mlp = 40, v = 61, layers = 3, norms = 4 * (c + layers * 2 * c);
+    const size_t nf4 =
+        norms + 2 * nf4_bytes(v, c) +
+        layers * (nf4_bytes(q, c) + 2 * nf4_bytes(kv, c) + nf4_bytes(c, q) + 2 * nf4_bytes(mlp, c) + nf4_bytes(c, mlp));
+    const size_t numbers = 2 * v * c + layers * (2 * q * c + 2 * kv * c + 3 * mlp * c);
+    const size_t rows = 2 * v + layers * (q + 2 * kv + 2 * c + 2 * mlp);
+    const ent_lora_config lora = {.r = 3, .alpha = 6, .targets = Q | V};
+    const ent_trainer_options options = {.batch_size = 1, .seq_len = N};
+    for (int i = 0; i < 2; i++) {
+        ent_decoder *d = new_decoder(&grouped, &lora, values, 4096);
+        ent_comm *comm;
+        ent_trainer *trainer;
+        ent_weights_cache *cache;
+        ent_memory_plan m;
+        assert_int_equal(
+            ent_weights_cache_quantize(&cache, ent_decoder_params(d), i ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, NULL, true),
+            ENT_OK);
+        assert_int_equal(ent_comm_self(&comm), ENT_OK);
+        assert_int_equal(ent_trainer_new(&trainer, d, comm, &options), ENT_OK);
+        ent_plan_memory(&m, d, &grouped, trainer, N);
+        assert_true(m.mapped_weights == (double)(i ? nf4 : norms + numbers + 4 * rows));
+        assert_true(m.tables == 2 * N * 4 * sizeof(float));
+        ent_tensor *w = ent_decoder_projection(d, ENT_Q_PROJ); /* (32, 24) */
+        const ent_int8_rounding rounding = {values, values, NULL}, smoothed = {values, values, values};
+        w->column_factors = values;
+        w->rounding = &rounding;
+        ent_plan_memory(&m, d, &grouped, trainer, N);
+        assert_true(m.tables == (2 * N * 4 + 24 + 2 * 32) * sizeof(float));
+        w->rounding = &smoothed;
+        ent_plan_memory(&m, d, &grouped, trainer, N);
+        assert_true(m.tables == (2 * N * 4 + 2 * 24 + 2 * 32) * sizeof(float));
+        ent_trainer_free(trainer);
+        ent_comm_free(comm);
+        ent_decoder_free(d);
+        ent_weights_cache_close(cache);
+    }
+}
+
 static void networks_are_read(void **state)
 {
     (void)state;
@@ -214,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_those_that_run),
         cmocka_unit_test(memory_is_told_by_kind),
+        cmocka_unit_test(quantized_weights_are_small),
         cmocka_unit_test(networks_are_read),
         cmocka_unit_test(the_reduction_is_the_shorter_of_two),
         cmocka_unit_test(a_step_is_that_of_the_rank_with_most_units),

@@ -63,7 +63,8 @@ static void products(void)
     static ent_real a[300 * 40], b[40 * 700], c[300 * 700];
     static uint16_t h[40 * 700];
     ent_gemm(c, 700, 300, 700, 40, 1, ent_matrix_of(a, 40, false), ent_matrix_of(b, 700, false), 0);
-    ent_gemm(c, 700, 3, 700, 40, 1, ent_matrix_of(a, 40, false), (ent_matrix){h, ENT_DTYPE_BF16, 700, false}, 0);
+    ent_gemm(c, 700, 3, 700, 40, 1, ent_matrix_of(a, 40, false),
+             (ent_matrix){.data = h, .dtype = ENT_DTYPE_BF16, .stride = 700}, 0);
     ent_gemm_serial(c, 7, 5, 7, 11, 1, ent_matrix_of(a, 11, false), ent_matrix_of(b, 7, false), 0);
     ent_gemm(c, 7, 0, 7, 11, 1, ent_matrix_of(a, 11, false), ent_matrix_of(b, 7, false), 0);
 }

@@ -1,6 +1,7 @@
 /* Base weights are mapped, not copied: ranks of a machine that train the same model share one copy of it. Run under
  * mpirun; the kernel's own accounts (/proc/self/smaps) tell, after two steps, what each rank holds. With the argument
- * "converted" the model is stored as f32 and computed in bf16: the file of converted weights is what they share.
+ * "converted" the model is stored as f32 and computed in bf16: the file of converted weights is what they share; with
+ * "nf4" that of the quantised ones.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ typedef struct usage {
 
 static uint16_t values[M * C]; /* of every tensor: sharing is a matter of pages, not of numbers */
 static float wide_values[M * C];
-static bool converted;
+static bool converted, quantized; /* quantised is converted too */
 static char names[N_TENSORS][80];
 
 static void tensor(ent_st_tensor *tensors, size_t *n, const char *name, size_t rows, size_t columns)
@@ -115,6 +116,7 @@ static ent_status train(ent_trainer **trainer, ent_model *model, ent_comm *comm,
     const ent_model_options open = {.path = folder,
                                     .lora = &lora,
                                     .train = true,
+                                    .base = quantized ? ENT_BASE_NF4 : ENT_BASE_NONE,
                                     .compute = converted ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32,
                                     .max_positions = T};
     ENT_TRY(ent_comm_agree(comm, ent_model_open(model, &open)));
@@ -213,9 +215,10 @@ static ent_status judge(int *wrong, ent_comm *comm, const char *path, int64_t be
     *wrong += expect(sums[2] == 0, "dirty pages of the mapping", sums[2], 0);
     *wrong += expect(sums[3] <= size * 105 / 100, "the mapping, all ranks, at most", sums[3], size * 105 / 100);
     *wrong += expect(sums[3] >= size * 9 / 10, "the mapping, all ranks, at least", sums[3], size * 9 / 10);
-    /* Activations, the adapter, buffers of BLAS and MPI: about 10 MB, elsewhere more; a copy is all of `size`. */
+    /* Activations, the adapter, buffers of products and MPI: about 7 MB, elsewhere more; a copy is all of `size`. */
 #ifndef ENT_SANITIZED /* the address sanitizer keeps a shadow of all memory, and freed blocks for a while */
-    *wrong += expect(own <= size * 4 / 10, "a rank's own memory for model and training, at most", own, size * 4 / 10);
+    const int64_t bound = size * (quantized ? 9 : 4) / 10;
+    *wrong += expect(own <= bound, "a rank's own memory for model and training, at most", own, bound);
 #endif
     return ENT_OK;
 }
@@ -254,7 +257,8 @@ int main(int argc, char **argv)
     int64_t before;
     int wrong = 0;
     ent_status st;
-    converted = argc > 1 && strcmp(argv[1], "converted") == 0;
+    quantized = argc > 1 && strcmp(argv[1], "nf4") == 0;
+    converted = quantized || (argc > 1 && strcmp(argv[1], "converted") == 0);
     if (ent_comm_open(&comm, "auto", 60) != ENT_OK) {
         fprintf(stderr, "open: %s\n", ent_message());
         return 1;

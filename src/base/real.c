@@ -9,6 +9,8 @@ size_t ent_dtype_size(ent_dtype dtype)
         return 4;
     case ENT_DTYPE_I8:
         return 1;
+    case ENT_DTYPE_NF4:
+        return 0;
     default:
         return 2;
     }
@@ -16,7 +18,7 @@ size_t ent_dtype_size(ent_dtype dtype)
 
 const char *ent_dtype_name(ent_dtype dtype)
 {
-    static const char *const names[] = {"F32", "BF16", "F16", "F64", "I8"};
+    static const char *const names[] = {"F32", "BF16", "F16", "F64", "I8", "NF4"};
     return names[dtype];
 }
 

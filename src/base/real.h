@@ -15,11 +15,11 @@ typedef float ent_real;
 #define ENT_REAL_DTYPE ENT_DTYPE_F32
 #endif
 
-/* How numbers are stored; the names are those of safetensors. I8: with scales, see ent_tensor. */
-typedef enum { ENT_DTYPE_F32, ENT_DTYPE_BF16, ENT_DTYPE_F16, ENT_DTYPE_F64, ENT_DTYPE_I8 } ent_dtype;
+/* How numbers are stored; the names are those of safetensors. I8 and NF4: with scales, see ent_tensor. */
+typedef enum { ENT_DTYPE_F32, ENT_DTYPE_BF16, ENT_DTYPE_F16, ENT_DTYPE_F64, ENT_DTYPE_I8, ENT_DTYPE_NF4 } ent_dtype;
 
-size_t ent_dtype_size(ent_dtype dtype);      /* bytes of one element */
-const char *ent_dtype_name(ent_dtype dtype); /* "F32", "BF16", "F16", "F64", "I8" */
+size_t ent_dtype_size(ent_dtype dtype);      /* bytes of one element; 0 of NF4, which has two in a byte */
+const char *ent_dtype_name(ent_dtype dtype); /* "F32", "BF16", "F16", "F64", "I8", "NF4" */
 
 static inline float ent_bf16_to_f32(uint16_t h)
 {
@@ -40,7 +40,8 @@ static inline uint16_t ent_f32_to_bf16(float f)
 
 float ent_f16_to_f32(uint16_t h);
 
-/* dst[i] = (ent_real) src[i] for i < n; src holds elements of `dtype`, not I8, at any alignment of its element. */
+/* dst[i] = (ent_real) src[i] for i < n; src holds elements of `dtype`, neither I8 nor NF4, at any alignment of its
+ * element. */
 void ent_convert(ent_real *dst, const void *src, ent_dtype dtype, size_t n);
 
 #endif

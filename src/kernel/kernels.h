@@ -81,6 +81,9 @@ typedef struct ent_kernels {
     void (*from_bf16)(ent_real *y, const uint16_t *x, size_t n);
     void (*from_f16)(ent_real *y, const uint16_t *x, size_t n);
     void (*to_bf16)(uint16_t *y, const ent_real *x, size_t n);
+    void (*round_bf16)(ent_real *y, const ent_real *x, size_t n); /* to_bf16, and back */
+
+    void (*from_int8)(ent_real *y, const int8_t *x, float scale, size_t n); /* y = x scale */
 
     /* To int8: the largest |x f|, NaN or infinite if one is; q = x f inverse to nearest, ties to even, |q| <= 127. f:
      * `factors`, 1 where NULL. */

@@ -293,6 +293,23 @@ static void to_bf16(uint16_t *y, const ent_real *x, size_t n)
     }
 }
 
+static void round_bf16(ent_real *y, const ent_real *x, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const float f = (float)x[i];
+        const uint32_t u = bits_of(f), rounded = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
+        y[i] = (ent_real)float_of(f == f ? rounded : ((u | 0x400000u) & 0xffff0000u));
+    }
+}
+
+static void from_int8(ent_real *y, const int8_t *x, float scale, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = (ent_real)((float)x[i] * scale);
+}
+
 /* As bits, sizes compare as they do as numbers, and what is not finite is larger than all that is. */
 static float largest_of(const ent_real *x, const float *factors, size_t n)
 {
@@ -356,6 +373,8 @@ const ent_kernels ENT_LEVEL_NAMED(ent_kernels_) = {
     .from_bf16 = from_bf16,
     .from_f16 = from_f16,
     .to_bf16 = to_bf16,
+    .round_bf16 = round_bf16,
+    .from_int8 = from_int8,
     .largest = largest_of,
     .to_int8 = to_int8,
 };

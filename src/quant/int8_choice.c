@@ -14,31 +14,36 @@
 /* Numbers [j, j + n) of row i of W F^-1. */
 static void smoothed(float *to, const ent_tensor *w, const float *factors, size_t i, size_t j, size_t n)
 {
-    const size_t at = i * w->shape[1] + j;
-    ent_convert(to, (const char *)w->data + at * ent_dtype_size(w->dtype), w->dtype, n);
-    for (size_t l = 0; l < n; l++)
+    ent_tensor_read(to, w, i, j, n);
+    for (size_t l = 0; l < n && factors; l++)
         to[l] /= factors[j + l];
+}
+
+enum { AT_ONCE = 1024 };
+
+float ent_int8_row_scale(float *inverse, const ent_tensor *w, const float *column_factors, size_t row)
+{
+    const size_t columns = w->shape[1];
+    float values[AT_ONCE], largest = 0;
+    for (size_t j = 0; j < columns; j += AT_ONCE) {
+        const size_t n = columns - j < AT_ONCE ? columns - j : AT_ONCE;
+        smoothed(values, w, column_factors, row, j, n);
+        const float one = ent_kernels_get()->largest(values, NULL, n);
+        largest = one > largest || isnan(one) ? one : largest;
+    }
+    return ent_int8_scale(largest, inverse);
 }
 
 void ent_int8_rows(int8_t *q, float *scales, const ent_tensor *w, const float *column_factors, size_t begin, size_t end)
 {
-    enum { AT_ONCE = 1024 };
-    const ent_kernels *kernels = ent_kernels_get();
     const size_t columns = w->shape[1];
-    float values[AT_ONCE];
+    float values[AT_ONCE], inverse;
     for (size_t i = begin; i < end; i++) {
-        float largest = 0, inverse;
+        scales[i - begin] = ent_int8_row_scale(&inverse, w, column_factors, i);
         for (size_t j = 0; j < columns; j += AT_ONCE) {
             const size_t n = columns - j < AT_ONCE ? columns - j : AT_ONCE;
             smoothed(values, w, column_factors, i, j, n);
-            const float one = kernels->largest(values, NULL, n);
-            largest = one > largest || isnan(one) ? one : largest;
-        }
-        scales[i - begin] = ent_int8_scale(largest, &inverse);
-        for (size_t j = 0; j < columns; j += AT_ONCE) {
-            const size_t n = columns - j < AT_ONCE ? columns - j : AT_ONCE;
-            smoothed(values, w, column_factors, i, j, n);
-            kernels->to_int8(q + (i - begin) * columns + j, values, NULL, inverse, n);
+            ent_kernels_get()->to_int8(q + (i - begin) * columns + j, values, NULL, inverse, n);
         }
     }
 }
@@ -130,7 +135,6 @@ static float root_power(float x)
 /* F = sqrt(largest |w| / largest |x|) of each column: both get equally large. */
 static void smooth(float *factors, const trial *t)
 {
-    enum { AT_ONCE = 1024 };
     const size_t out = t->w->shape[0], in = t->w->shape[1];
     float *largest = t->sort, values[AT_ONCE];
     for (size_t j = 0; j < in; j++)
@@ -138,8 +142,7 @@ static void smooth(float *factors, const trial *t)
     for (size_t i = 0; i < out; i++) {
         for (size_t j = 0; j < in; j += AT_ONCE) {
             const size_t n = in - j < AT_ONCE ? in - j : AT_ONCE;
-            const size_t at = i * in + j;
-            ent_convert(values, (const char *)t->w->data + at * ent_dtype_size(t->w->dtype), t->w->dtype, n);
+            ent_tensor_read(values, t->w, i, j, n);
             for (size_t l = 0; l < n; l++)
                 largest[j + l] = fabsf(values[l]) > largest[j + l] ? fabsf(values[l]) : largest[j + l];
         }
@@ -151,9 +154,10 @@ static void smooth(float *factors, const trial *t)
 static ent_status choose(ent_int8_choice *choice, float *factors, const trial *t)
 {
     const size_t out = t->w->shape[0], in = t->w->shape[1];
-    const ent_matrix w = {t->w->data, t->w->dtype, in, false}, w_turned = {t->w->data, t->w->dtype, in, true};
-    ent_gemm(t->y, out, t->seen->n_x, out, in, 1, ent_matrix_of(t->seen->x, in, false), w_turned, 0);
-    ent_gemm(t->dx, in, t->seen->n_dy, in, out, 1, ent_matrix_of(t->seen->dy, out, false), w, 0);
+    ent_gemm(t->y, out, t->seen->n_x, out, in, 1, ent_matrix_of(t->seen->x, in, false), ent_matrix_stored(t->w, true),
+             0);
+    ent_gemm(t->dx, in, t->seen->n_dy, in, out, 1, ent_matrix_of(t->seen->dy, out, false),
+             ent_matrix_stored(t->w, false), 0);
     for (size_t j = 0; j < in; j++)
         factors[j] = 1;
     choice->ratio = ratio_of(t);

@@ -28,10 +28,14 @@ typedef struct ent_int8_choice {
  * and 0.993 (0.936). */
 #define ENT_INT8_LARGEST_ERROR 0.025f
 
-/* Chooses for W (out, in), stored in a floating-point type; column_factors (in): F, all 1 unless smoothed. ENT_ENOMEM;
+/* Chooses for W (out, in), of any storage type; column_factors (in): F, all 1 unless smoothed. ENT_ENOMEM;
  * ENT_ENUMERIC if an operand or a weight is not finite. */
 ent_status ent_int8_choose(ent_int8_choice *choice, float *column_factors, const ent_tensor *w,
                            const ent_observer *observer);
+
+/* The scale of a row of W F^-1 as int8 (column_factors NULL: all 1), and what its numbers are multiplied by
+ * (ent_int8_scale). */
+float ent_int8_row_scale(float *inverse, const ent_tensor *w, const float *column_factors, size_t row);
 
 /* Rows [begin, end) of W F^-1 as int8 with scales, as ent_tensor has them; q and scales begin with row `begin`. */
 void ent_int8_rows(int8_t *q, float *scales, const ent_tensor *w, const float *column_factors, size_t begin,

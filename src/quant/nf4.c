@@ -64,7 +64,8 @@ enum { ZERO_CODE = 7, MAP_ZERO = 127, MAP_SIZE = 256 };
 
 static float map_value(size_t code)
 {
-    return code >= MAP_ZERO ? dynamic_map[code - MAP_ZERO] : -dynamic_map[MAP_ZERO - code];
+    const float value = dynamic_map[code >= MAP_ZERO ? code - MAP_ZERO : MAP_ZERO - code];
+    return code >= MAP_ZERO ? value : -value;
 }
 
 /* The code whose value is nearest to t: that many midpoints are below t. */
@@ -122,41 +123,36 @@ static float put_block(uint8_t *codes, const float *x, size_t n)
     return inverse != 0 ? largest : 0;
 }
 
-ent_status ent_nf4_put_row(uint8_t *bytes, float *scales, const ent_nf4 *m, size_t row, const float *x)
+ent_status ent_nf4_put(uint8_t *codes, float *scales, const float *x, size_t n)
 {
-    assert(row < m->rows);
-    if (!(ent_kernels_get()->largest(x, NULL, m->cols) <= 0x1p126f))
-        return ent_quant_refuse(x, m->cols, "NF4", 0x1p126f);
-    uint8_t *codes = bytes + row * m->row_codes;
-    float *scale = scales + row * m->row_blocks;
-    for (size_t i = 0; i < m->cols; i += ENT_NF4_BLOCK) {
-        const size_t left = m->cols - i;
-        *scale++ = put_block(codes + i / 2, x + i, left < ENT_NF4_BLOCK ? left : ENT_NF4_BLOCK);
-    }
+    if (!(ent_kernels_get()->largest(x, NULL, n) <= ENT_NF4_LARGEST))
+        return ent_quant_refuse(x, n, "NF4", ENT_NF4_LARGEST);
+    for (size_t i = 0; i < n; i += ENT_NF4_BLOCK)
+        *scales++ = put_block(codes + i / 2, x + i, n - i < ENT_NF4_BLOCK ? n - i : ENT_NF4_BLOCK);
     return ENT_OK;
 }
 
-void ent_nf4_put_scales(uint8_t *bytes, const ent_nf4 *m, const float *scales)
+void ent_nf4_put_scales(uint8_t *rest, const ent_nf4 *m, const float *scales)
 {
     const size_t n = m->rows * m->row_blocks;
-    uint8_t *codes = bytes + m->scales_at;
-    float *groups = (void *)(bytes + m->groups_at);
+    uint8_t *groups = rest + (m->groups_at - m->scales_at);
     double sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += (double)scales[i];
     const float offset = (float)(sum / (double)n);
     for (size_t g = 0; g < m->groups; g++) {
         const size_t first = g * ENT_NF4_GROUP, end = n - first < ENT_NF4_GROUP ? n : first + ENT_NF4_GROUP;
-        float rest[ENT_NF4_GROUP];
+        float left[ENT_NF4_GROUP];
         for (size_t i = first; i < end; i++)
-            rest[i - first] = scales[i] - offset;
-        const float largest = ent_kernels_get()->largest(rest, NULL, end - first), inverse = inverse_of(largest);
+            left[i - first] = scales[i] - offset;
+        const float largest = ent_kernels_get()->largest(left, NULL, end - first), inverse = inverse_of(largest);
         for (size_t i = first; i < end; i++)
-            codes[i] = map_nearest(rest[i - first] * inverse);
-        groups[g] = inverse != 0 ? largest : 0;
+            rest[i] = map_nearest(left[i - first] * inverse);
+        const float group = inverse != 0 ? largest : 0;
+        memcpy(groups + g * sizeof group, &group, sizeof group);
     }
-    memset(codes + n, 0, m->groups_at - m->scales_at - n);
-    groups[m->groups] = offset;
+    memset(rest + n, 0, m->groups_at - m->scales_at - n);
+    memcpy(groups + m->groups * sizeof offset, &offset, sizeof offset);
 }
 
 /* The two numbers of a byte of codes, unscaled. */
@@ -200,7 +196,8 @@ void ent_nf4_dequantize(float *y, const ent_nf4 *m, const uint8_t *bytes, size_t
     for (size_t i = first; i < end;) {
         const size_t block = i / ENT_NF4_BLOCK, k = row * m->row_blocks + block;
         const size_t block_end = (block + 1) * ENT_NF4_BLOCK, stop = block_end < end ? block_end : end;
-        get_block(y, codes, i, stop, map_value(scales[k]) * groups[k / ENT_NF4_GROUP] + offset);
+        const float scale = map_value(scales[k]) * groups[k / ENT_NF4_GROUP] + offset;
+        get_block(y, codes, i, stop, scale);
         y += stop - i;
         i = stop;
     }

@@ -29,6 +29,7 @@
 #include "src/base/status.h"
 
 enum { ENT_NF4_BLOCK = 64, ENT_NF4_GROUP = 256 };
+#define ENT_NF4_LARGEST 0x1p126f
 
 /* Where the parts of a matrix stand. */
 typedef struct ent_nf4 {
@@ -44,13 +45,13 @@ typedef struct ent_nf4 {
 /* ENT_EINVAL for a matrix without numbers, or too large for a size. */
 ent_status ent_nf4_layout(ent_nf4 *m, size_t rows, size_t cols);
 
-/* Codes of one row x (cols) into bytes (m->bytes), and the scales of its blocks into scales (rows, row_blocks), which
- * is the caller's until ent_nf4_put_scales. Rows may come in any order and from several threads. ENT_ENUMERIC, naming
- * the column, for a number that isn't finite or is above 2^126 in size; then the row's codes are as before. */
-ent_status ent_nf4_put_row(uint8_t *bytes, float *scales, const ent_nf4 *m, size_t row, const float *x);
+/* Codes of a stretch x (n) of a row, (n + 1) / 2 bytes, and the scales of its blocks. Its first column is a multiple of
+ * 64; so is n, unless the row ends there. Stretches may come in any order and from several threads. ENT_ENUMERIC,
+ * naming the element, for a number that isn't finite or is above ENT_NF4_LARGEST in size; then nothing is written. */
+ent_status ent_nf4_put(uint8_t *codes, float *scales, const float *x, size_t n);
 
-/* The rest of the bytes, from the scales of all rows. */
-void ent_nf4_put_scales(uint8_t *bytes, const ent_nf4 *m, const float *scales);
+/* rest: the bytes from m->scales_at on, at any address, from the scales of all blocks (rows, row_blocks). */
+void ent_nf4_put_scales(uint8_t *rest, const ent_nf4 *m, const float *scales);
 
 /* y (n) = columns first .. first + n of a row; first + n <= cols. Each is value[code] scale, with scale = map[byte]
  * group + offset, every operation rounded. For panels inside products: 0.3 ns a number (2.4 GHz EPYC, SSE2 code). */

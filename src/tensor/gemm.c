@@ -44,8 +44,7 @@ static extent extent_of(const operands *o, const ent_product *p, size_t i, size_
 /* Where element (i, j) of a matrix is. */
 static const void *at(const ent_matrix *m, size_t i, size_t j)
 {
-    const size_t element = m->transposed ? j * m->stride + i : i * m->stride + j;
-    return (const char *)m->data + element * ent_dtype_size(m->dtype);
+    return m->transposed ? ent_matrix_at(m, j, i) : ent_matrix_at(m, i, j);
 }
 
 static void pack_a(const ent_product *p, ent_packed to, size_t i, size_t m, size_t l, size_t k)
@@ -62,7 +61,7 @@ static void convert_b(const ent_matrix *b, ent_packed to, size_t j, size_t n, si
     const size_t width = kernels->columns;
     if (!b->transposed) {
         for (size_t t = 0; t < k; t++) {
-            ent_convert(to.line, at(b, l + t, j), b->dtype, n);
+            ent_matrix_read(to.line, b, l + t, j, n);
             for (size_t s = 0; s < n; s += width)
                 kernels->pack(to.b + s * k + t * width, to.line + s, 0, true, n - s < width ? n - s : width, 1, width);
         }
@@ -71,7 +70,7 @@ static void convert_b(const ent_matrix *b, ent_packed to, size_t j, size_t n, si
     for (size_t s = 0; s < n; s += 8) {
         const size_t lines = n - s < 8 ? n - s : 8;
         for (size_t i = 0; i < lines; i++)
-            ent_convert(to.line + i * k, at(b, l, j + s + i), b->dtype, k);
+            ent_matrix_read(to.line + i * k, b, j + s + i, l, k);
         kernels->pack(to.b + s / width * width * k + s % width, to.line, k, false, lines, k, width);
     }
 }
@@ -89,11 +88,12 @@ static void pack_b(const ent_product *p, ent_packed to, size_t j, size_t n, size
 /* While tiles are computed, what is packed next comes nearer: lines [begin, end) of B's group of columns at j. */
 static void fetch(const ent_matrix *b, size_t j, size_t n, size_t l, size_t k, size_t begin, size_t end)
 {
-    const size_t bytes = (b->transposed ? k : n) * ent_dtype_size(b->dtype);
+    const size_t first = b->transposed ? l : j, count = b->transposed ? k : n;
     for (size_t i = begin; i < end; i++) {
-        const char *line = b->transposed ? at(b, l, j + i) : at(b, l + i, j);
-        for (size_t byte = 0; byte < bytes; byte += 64)
-            __builtin_prefetch(line + byte, 0, 2);
+        const size_t line = i + (b->transposed ? j : l);
+        const char *to = ent_matrix_at(b, line, first + count);
+        for (const char *byte = ent_matrix_at(b, line, first); byte < to; byte += 64)
+            __builtin_prefetch(byte, 0, 2);
     }
 }
 

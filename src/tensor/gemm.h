@@ -1,6 +1,6 @@
 /* Matrix products: the only way to multiply. The threads of a rank share a product; an element of it is the same
- * operations in the same order whatever thread and CPU computes it (src/kernel/product.h). Weights stored as bf16 or
- * f16 are converted a panel at a time, never as a whole.
+ * operations in the same order whatever thread and CPU computes it (src/kernel/product.h). Weights stored otherwise
+ * than as the core's numbers are converted a panel at a time, never as a whole.
  */
 #ifndef ENT_TENSOR_GEMM_H
 #define ENT_TENSOR_GEMM_H
@@ -19,12 +19,21 @@ typedef struct ent_matrix {
     ent_dtype dtype;
     size_t stride; /* elements from one stored row to the next */
     bool transposed;
+    const ent_tensor *stored; /* whose data it is, with the scales it may have; NULL: data says all */
+    bool to_bf16;             /* converted numbers are rounded to bf16 */
 } ent_matrix;
 
 /* A matrix of the core's numbers. */
 static inline ent_matrix ent_matrix_of(const ent_real *data, size_t stride, bool transposed)
 {
-    return (ent_matrix){data, ENT_REAL_DTYPE, stride, transposed};
+    return (ent_matrix){.data = data, .dtype = ENT_REAL_DTYPE, .stride = stride, .transposed = transposed};
+}
+
+/* A matrix as it is stored, of any type. */
+static inline ent_matrix ent_matrix_stored(const ent_tensor *t, bool transposed)
+{
+    return (ent_matrix){
+        .data = t->data, .dtype = t->dtype, .stride = t->shape[1], .transposed = transposed, .stored = t};
 }
 
 /* C = alpha A B + beta C: (m, n) = (m, k) (k, n). A holds the core's numbers, B any storage type. C has `ldc` elements
@@ -52,8 +61,15 @@ void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t 
  * have `m` rows and no gaps. Shared by the threads of the rank.
  *
  *   FP32: as ent_gemm does, W of any storage type
- *   BF16: A is rounded to bf16, W is stored so; products of the two are exact in fp32, in which they are added up
- *   INT8: W is stored as I8 with scales, each row of A is rounded to int8 with a scale of its own
+ *   BF16: A is rounded to bf16, W is stored so, or as I8 or NF4, whose numbers are rounded to bf16 too; products of the
+ *         two are exact in fp32, in which they are added up. oneDNN, where the CPU has the instructions, only takes
+ *         weights that are stored as bf16: others are multiplied in fp32 everywhere
+ *   INT8: W is stored as I8 with scales, or rounded to it while it is packed (src/tensor/gemm_int8.h); each row of A is
+ *         rounded to int8 with a scale of its own
+ *
+ * With W of I8 or NF4 the bits in FP32 are those of the product with a W of F32 that holds its numbers, as
+ * ent_tensor_read gives them; in BF16 those of that product with both factors rounded beforehand; in INT8 those of the
+ * product with a W of I8 that is made of its numbers.
  *
  * `scratch`: as many bytes as ent_gemm_weight_plan said for at least m rows, 64-byte aligned. */
 void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
@@ -69,5 +85,8 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m);
  * bf16 for the weights that need it. */
 const char *ent_gemm_kernel(void);
 const char *ent_gemm_kernel_for(ent_compute compute);
+
+/* The same where all frozen weights are stored as I8 or NF4: no product is oneDNN's. */
+const char *ent_gemm_kernel_quantized(ent_compute compute);
 
 #endif

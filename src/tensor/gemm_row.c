@@ -4,6 +4,7 @@
 
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
+#include "src/tensor/gemm_parts.h"
 
 enum { WORK = 65536 }; /* factors of B in a tile for the threads: fewer, and it would take longer to share them */
 
@@ -42,12 +43,13 @@ static void columns(const ent_row_product *p, size_t j, size_t n)
                          beta);
             continue;
         }
-        const size_t size = ent_dtype_size(b->dtype);
         for (size_t i = 0; i < n; i++) {
-            const char *line = (const char *)b->data + (at + i * b->stride) * size;
-            for (size_t byte = 0; j + n + i < p->n && byte < k * size; byte += 64) /* of the next columns */
-                __builtin_prefetch(line + n * b->stride * size + byte, 0, 2);
-            ent_convert(memory.b + i * k, line, b->dtype, k);
+            if (j + n + i < p->n) { /* of the next columns */
+                const char *end = ent_matrix_at(b, j + n + i, l + k);
+                for (const char *byte = ent_matrix_at(b, j + n + i, l); byte < end; byte += 64)
+                    __builtin_prefetch(byte, 0, 2);
+            }
+            ent_matrix_read(memory.b + i * k, b, j + i, l, k);
         }
         kernels->row(p->c + j, n, k, terms, memory.b, k, false, p->alpha, beta);
     }

@@ -17,15 +17,14 @@ typedef struct rounding {
 
 static void round_some(void *context, size_t begin, size_t end)
 {
-    enum { AT_ONCE = 1024 };
     const rounding *r = context;
-    const ent_kernels *kernels = ent_kernels_get();
-    for (size_t i = begin; i < end; i += AT_ONCE) {
-        const size_t n = end - i < AT_ONCE ? end - i : AT_ONCE;
-        uint16_t rounded[AT_ONCE];
-        kernels->to_bf16(rounded, r->from + i, n);
-        kernels->from_bf16(r->to + i, rounded, n);
-    }
+    ent_kernels_get()->round_bf16(r->to + begin, r->from + begin, end - begin);
+}
+
+/* Stored as whole numbers or codes, with the scales that make numbers of them. */
+static bool is_quantized(const ent_tensor *w)
+{
+    return w->dtype == ENT_DTYPE_NF4 || (w->dtype == ENT_DTYPE_I8 && w->row_scales);
 }
 
 #ifndef ENT_F64
@@ -59,11 +58,11 @@ static void product_int8(float *c, size_t m, const float *a, const ent_tensor *w
                          void *scratch)
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
-    const quantization q = {a, transposed ? w->column_factors : w->row_scales, k, scratch,
+    const float *scales = w->rounding ? w->rounding->scales : w->row_scales;
+    const quantization q = {a, transposed ? w->column_factors : scales, k, scratch,
                             (int8_t *)scratch + scales_bytes(m)};
     ent_tiles(m, 16, quantize_rows, (void *)&q);
-    ent_gemm_int8(c, m, n, k, q.to, q.scales, w->data, w->shape[1], transposed,
-                  transposed ? w->row_scales : w->column_factors, beta);
+    ent_gemm_int8(c, m, n, k, q.to, q.scales, w, transposed, transposed ? scales : w->column_factors, beta);
 }
 #endif
 
@@ -79,7 +78,7 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
     *scratch = 0;
     switch (w->compute) {
     case ENT_COMPUTE_INT8:
-        if (w->dtype != ENT_DTYPE_I8)
+        if (w->dtype != ENT_DTYPE_I8 && w->rounding == NULL)
             return stored_otherwise(w, "int8");
 #ifdef ENT_F64
         return ent_fail(ENT_EINVAL, "int8 in double is not supported");
@@ -88,14 +87,14 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
         return ENT_OK;
 #endif
     case ENT_COMPUTE_BF16:
-        if (w->dtype != ENT_DTYPE_BF16)
+        if (w->dtype != ENT_DTYPE_BF16 && !is_quantized(w))
             return stored_otherwise(w, "bf16");
-        if (ent_onednn_name())
+        if (w->dtype == ENT_DTYPE_BF16 && ent_onednn_name())
             return ent_onednn_plan(scratch, w, m);
         *scratch = m * widest * sizeof(ent_real);
         return ENT_OK;
     default:
-        return w->dtype == ENT_DTYPE_I8 ? stored_otherwise(w, "fp32") : ENT_OK;
+        return w->dtype == ENT_DTYPE_I8 && !is_quantized(w) ? stored_otherwise(w, "fp32") : ENT_OK;
     }
 }
 
@@ -103,17 +102,17 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
                     void *scratch)
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
-    const ent_matrix b = {w->data, w->dtype, w->shape[1], transposed};
+    ent_matrix b = ent_matrix_stored(w, transposed);
 #ifndef ENT_F64
     if (w->compute == ENT_COMPUTE_INT8) {
-        assert(w->dtype == ENT_DTYPE_I8);
+        assert(w->dtype == ENT_DTYPE_I8 || w->rounding);
         product_int8(c, m, a, w, transposed, beta, scratch);
         return;
     }
 #endif
     if (w->compute == ENT_COMPUTE_BF16) {
-        assert(w->dtype == ENT_DTYPE_BF16);
-        if (ent_onednn_name()) {
+        assert(w->dtype == ENT_DTYPE_BF16 || is_quantized(w));
+        if (w->dtype == ENT_DTYPE_BF16 && ent_onednn_name()) {
             ent_profile_count(ENT_FLOPS_BF16, m, n, k);
             ent_onednn_product(c, m, a, w, transposed, beta, scratch);
             return;
@@ -121,6 +120,7 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
         /* bf16 values in fp32: their products are exact there, as they are in the instructions. */
         ent_tiles(m * k, 16384, round_some, &(rounding){a, scratch});
         a = scratch;
+        b.to_bf16 = is_quantized(w);
     }
     ent_gemm_as(w->compute == ENT_COMPUTE_BF16 ? ENT_FLOPS_BF16 : ENT_FLOPS_FP32, c, n, m, n, k, 1,
                 ent_matrix_of(a, k, false), b, beta);
@@ -139,12 +139,18 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
 const char *ent_gemm_kernel_for(ent_compute compute)
 {
     static char name[192];
-    const char *int8 = compute == ENT_COMPUTE_INT8 ? "int8, " : "";
+    if (compute == ENT_COMPUTE_FP32 || ent_onednn_name() == NULL)
+        return ent_gemm_kernel_quantized(compute);
+    snprintf(name, sizeof name, "%sbf16 by %s, %s", compute == ENT_COMPUTE_INT8 ? "int8, " : "", ent_onednn_name(),
+             ent_gemm_kernel());
+    return name;
+}
+
+const char *ent_gemm_kernel_quantized(ent_compute compute)
+{
+    static char name[192];
     if (compute == ENT_COMPUTE_FP32)
         return ent_gemm_kernel();
-    if (ent_onednn_name())
-        snprintf(name, sizeof name, "%sbf16 by %s, %s", int8, ent_onednn_name(), ent_gemm_kernel());
-    else
-        snprintf(name, sizeof name, "%sbf16 values, %s", int8, ent_gemm_kernel());
+    snprintf(name, sizeof name, "%sbf16 values, %s", compute == ENT_COMPUTE_INT8 ? "int8, " : "", ent_gemm_kernel());
     return name;
 }

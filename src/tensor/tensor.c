@@ -1,6 +1,10 @@
 #include "src/tensor/tensor.h"
 
+#include <assert.h>
 #include <stdio.h>
+
+#include "src/kernel/kernels.h"
+#include "src/quant/nf4.h"
 
 ent_tensor ent_tensor_view(const ent_real *data, size_t n_dims, const size_t *shape)
 {
@@ -39,6 +43,44 @@ bool ent_tensor_same_shape(const ent_tensor *a, const ent_tensor *b)
         if (a->shape[i] != b->shape[i])
             return false;
     return true;
+}
+
+#ifndef ENT_F64
+static ent_nf4 nf4_layout(const ent_tensor *t)
+{
+    ent_nf4 m;
+    const ent_status st = ent_nf4_layout(&m, ent_tensor_rows(t), ent_tensor_columns(t));
+    assert(st == ENT_OK); /* or it wouldn't be stored so */
+    (void)st;
+    return m;
+}
+#endif
+
+size_t ent_tensor_bytes(const ent_tensor *t)
+{
+#ifndef ENT_F64
+    if (t->dtype == ENT_DTYPE_NF4)
+        return nf4_layout(t).bytes;
+#endif
+    return ent_tensor_count(t) * ent_dtype_size(t->dtype) +
+           (t->dtype == ENT_DTYPE_I8 ? ent_tensor_rows(t) * sizeof *t->row_scales : 0);
+}
+
+void ent_tensor_read(ent_real *to, const ent_tensor *t, size_t row, size_t begin, size_t n)
+{
+    const size_t at = row * ent_tensor_columns(t) + begin;
+    if (t->dtype == ENT_DTYPE_I8) {
+        ent_kernels_get()->from_int8(to, (const int8_t *)t->data + at, t->row_scales[row], n);
+    } else if (t->dtype == ENT_DTYPE_NF4) {
+#ifdef ENT_F64
+        assert(!"NF4 in double");
+#else
+        const ent_nf4 m = nf4_layout(t);
+        ent_nf4_dequantize(to, &m, t->data, row, begin, n);
+#endif
+    } else {
+        ent_convert(to, (const char *)t->data + at * ent_dtype_size(t->dtype), t->dtype, n);
+    }
 }
 
 const char *ent_shape_format(ent_shape_text *buffer, size_t n_dims, const size_t *shape)

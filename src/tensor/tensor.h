@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "src/base/real.h"
 #include "src/base/status.h"
@@ -22,9 +23,14 @@ typedef struct ent_tensor {
     bool requires_grad;  /* a gradient flows through this tensor */
     const char *name;    /* borrowed; parameters have one */
     ent_compute compute; /* of products with it, if it is a frozen weight */
-    /* Of a matrix of I8: w(i, j) = row_scales[i] data(i, j) column_factors[j]. Products take the column's factor with
-     * the other operand. */
-    const float *row_scales, *column_factors;
+    /* Of a matrix of I8: element (i, j) is row_scales[i] data(i, j). One of NF4 has its scales behind its codes
+     * (src/quant/nf4.h). */
+    const float *row_scales;
+    /* Of a weight whose products are computed in INT8, w(i, j) = scale[i] q(i, j) column_factors[j] with whole q:
+     * products take a column's factor with the other operand. q is what is stored, I8, and row_scales its scales; or
+     * `rounding` says how it comes from numbers that are stored otherwise. */
+    const float *column_factors;
+    const struct ent_int8_rounding *rounding;
     struct ent_observer *observer; /* sees the operands of products with this weight; NULL: nobody does */
     bool spare;                    /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
@@ -42,6 +48,11 @@ size_t ent_tensor_count(const ent_tensor *t);                         /* product
 size_t ent_tensor_columns(const ent_tensor *t);                       /* the last dimension; 1 for a scalar */
 size_t ent_tensor_rows(const ent_tensor *t);                          /* product of all dimensions but the last */
 bool ent_tensor_same_shape(const ent_tensor *a, const ent_tensor *b); /* equal dimensions */
+size_t ent_tensor_bytes(const ent_tensor *t);                         /* of the values as they are stored, and scales */
+
+/* to[i] = element (row, begin + i) for i < n, of any storage type; begin + n is at most the columns. Of I8 and NF4 the
+ * product of the stored number and its scale, rounded once; NF4 not in double. */
+void ent_tensor_read(ent_real *to, const ent_tensor *t, size_t row, size_t begin, size_t n);
 
 /* "[3,4]", into `text`, for messages. Returns text. */
 typedef struct ent_shape_text {

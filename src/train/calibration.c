@@ -4,14 +4,18 @@
 #include <string.h>
 
 #include "src/base/mem.h"
+#include "src/base/tiles.h"
 
 void ent_calibration_free(ent_calibration *c)
 {
     if (c == NULL)
         return;
     for (size_t i = 0; i < c->count && c->items; i++) {
-        c->items[i].weight->column_factors = NULL;
-        free(c->items[i].factors);
+        ent_tensor *w = c->items[i].weight;
+        ent_int8_rounding *r = &c->items[i].rounding;
+        w->column_factors = NULL;
+        w->rounding = NULL;
+        free(c->items[i].factors), free((float *)r->scales), free((float *)r->inverses), free((float *)r->reciprocals);
     }
     free(c->items);
     free(c);
@@ -61,14 +65,52 @@ static ent_status take_observer(ent_observer *o, const ent_tensor *w)
     return ent_calloc(&o->dy, ENT_OBSERVED_ROWS * o->out, sizeof *o->dy, "calibration");
 }
 
+typedef struct scaling {
+    const ent_calibrated *item;
+    float *scales, *inverses;
+} scaling;
+
+static void scale_rows(void *context, size_t begin, size_t end)
+{
+    const scaling *s = context;
+    for (size_t i = begin; i < end; i++)
+        s->scales[i] = ent_int8_row_scale(&s->inverses[i], s->item->weight, s->item->factors, i);
+}
+
+/* How products round a weight that isn't stored as they multiply it. */
+static ent_status plan_rounding(ent_calibrated *item)
+{
+    ent_tensor *w = item->weight;
+    scaling s = {.item = item};
+    float *reciprocals;
+    ENT_TRY(ent_calloc(&s.scales, w->shape[0], sizeof *s.scales, "calibration"));
+    item->rounding.scales = s.scales;
+    ENT_TRY(ent_calloc(&s.inverses, w->shape[0], sizeof *s.inverses, "calibration"));
+    item->rounding.inverses = s.inverses;
+    ent_tiles(w->shape[0], 16, scale_rows, &s);
+    if (item->choice.way == ENT_INT8_SMOOTHED) {
+        ENT_TRY(ent_calloc(&reciprocals, w->shape[1], sizeof *reciprocals, "calibration"));
+        for (size_t j = 0; j < w->shape[1]; j++)
+            reciprocals[j] = 1 / item->factors[j];
+        item->rounding.reciprocals = reciprocals;
+    }
+    w->rounding = &item->rounding;
+    return ENT_OK;
+}
+
 static ent_status choose(ent_calibration *c, const ent_observer *observers)
 {
     for (size_t i = 0; i < c->count; i++) {
         ent_calibrated *item = &c->items[i];
-        ENT_TRY(ent_calloc(&item->factors, item->weight->shape[1], sizeof *item->factors, "calibration"));
-        ENT_TRY(ent_int8_choose(&item->choice, item->factors, item->weight, &observers[i]));
-        c->ways[item->choice.way]++;
-        item->weight->column_factors = item->factors;
+        ent_tensor *w = item->weight;
+        ENT_TRY(ent_calloc(&item->factors, w->shape[1], sizeof *item->factors, "calibration"));
+        ENT_TRY(ent_int8_choose(&item->choice, item->factors, w, &observers[i]));
+        const ent_int8_way way = item->choice.way;
+        c->ways[way]++;
+        if ((w->dtype == ENT_DTYPE_NF4 && way != ENT_INT8_NOT) ||
+            (w->dtype == ENT_DTYPE_I8 && way == ENT_INT8_SMOOTHED))
+            ENT_TRY(plan_rounding(item));
+        w->column_factors = item->factors;
     }
     return ENT_OK;
 }

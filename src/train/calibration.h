@@ -6,6 +6,7 @@
 
 #include "src/nn/decoder.h"
 #include "src/quant/int8_choice.h"
+#include "src/tensor/gemm_int8.h"
 #include "src/train/trainer.h"
 
 /* Units that are looked at, and tokens of each. */
@@ -14,7 +15,8 @@ enum { ENT_CALIBRATION_UNITS = 4, ENT_CALIBRATION_TOKENS = 128 };
 typedef struct ent_calibrated {
     ent_tensor *weight;
     ent_int8_choice choice;
-    float *factors; /* its column_factors */
+    float *factors;             /* its column_factors */
+    ent_int8_rounding rounding; /* of a weight that stays as it is stored, quantised; else it holds nothing */
 } ent_calibrated;
 
 typedef struct ent_calibration {
@@ -24,8 +26,9 @@ typedef struct ent_calibration {
 } ent_calibration;
 
 /* Runs up to ENT_CALIBRATION_UNITS of `count` units forward and backward in fp32, every token with the next as its
- * target, and sets `compute` and `column_factors` of the weights: INT8 or BF16; lm_head is always BF16. The calibration
- * must stay as long as the weights are used. The decoder's weights are as they are stored. ENT_ENOMEM, ENT_ENUMERIC,
+ * target, and sets `compute` and `column_factors` of the weights: INT8 or BF16; lm_head is always BF16. Weights that
+ * are stored as NF4 stay so, as do those of I8, and are rounded to int8 anew where products take them; I8 that needn't
+ * be smoothed is int8 already. The calibration must stay as long as the weights are used. ENT_ENOMEM, ENT_ENUMERIC,
  * what `source` fails with. */
 ent_status ent_calibration_new(ent_calibration **out, ent_decoder *decoder, size_t count, ent_unit_source source,
                                void *context);

@@ -67,6 +67,8 @@ def keys(path, name, precision="fp32"):
         within("operations in bf16", found, head, head + 0.1 * (frozen - head))
         expected["bf16"] = found
         frozen -= found
+        equal("projections", sum(b["projections"].values()), 7 * c["num_hidden_layers"])
+        equal("some are in bf16", b["projections"]["bf16"] > 0, found > head)
     expected[precision] += frozen
     equal("operations of a step", b["flops_per_step"], expected)
     within("operations a token", b["flops_per_token"], flops / (n * units) * (1 - 1e-12), flops / (n * units) * (1 + 1e-12))

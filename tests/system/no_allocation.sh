@@ -5,12 +5,14 @@
 COUNTER=$3
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 counted() { COUNT_MALLOC_FILE=$WORK/count LD_PRELOAD=$COUNTER "$BIN/entrenar-train" config.yaml "$@"; }
-for kind in lora full packed recompute bf16; do
+for kind in lora full packed recompute bf16 nf4 nf4-int8; do
   case $kind in
   lora) options=(--set training.max_steps=12) ;;
   full) options=(--set training.max_steps=12 --set lora=) ;;
   recompute) options=(--set training.max_steps=12 --set compute.recompute=layer) ;;
   bf16) options=(--set training.max_steps=12 --set compute.precision=bf16) ;;
+  nf4) options=(--set training.max_steps=12 --set quantize.base=nf4) ;;
+  nf4-int8) options=(--set training.max_steps=12 --set quantize.base=nf4 --set compute.precision=int8) ;;
   packed) options=(--set training.max_steps=12 --set data.packing=true --set data.shuffle=true --set data.seq_len=100 --set lora.dropout=0.1) ;;
   esac
   check "$kind runs" counted --set training.output_dir=$kind --set compute.threads=2 "${options[@]}"

@@ -13,10 +13,10 @@ static void forward(ent_node *node)
 {
     const embedding_ctx *ctx = node->ctx;
     const ent_tensor *w = node->in[0];
-    const size_t c = w->shape[1], row = c * ent_dtype_size(w->dtype);
+    const size_t c = w->shape[1];
     ent_real *y = ent_values(node->out);
     for (size_t t = 0; t < ctx->n; t++)
-        ent_convert(y + t * c, (const char *)w->data + (size_t)ctx->ids[t] * row, w->dtype, c);
+        ent_tensor_read(y + t * c, w, (size_t)ctx->ids[t], 0, c);
 }
 
 static void backward_columns(void *context, size_t begin, size_t end)

@@ -15,11 +15,6 @@ typedef struct linear_ctx {
     ent_real *u; /* drop(x) A^T : (T, r) */
 } linear_ctx;
 
-static ent_matrix matrix(const ent_tensor *t, bool transposed)
-{
-    return (ent_matrix){t->data, t->dtype, t->shape[1], transposed};
-}
-
 /* The mask of the dropout for element i: 0, or 1 / (1 - p). */
 static ent_real mask(const linear_ctx *ctx, uint64_t i)
 {
@@ -50,10 +45,9 @@ static void add_bias(void *context, size_t begin, size_t end)
     const ent_node *node = context;
     const size_t out = node->in[W]->shape[0];
     ent_real *y = ent_values(node->out);
-    const size_t size = ent_dtype_size(node->in[BIAS]->dtype);
     for (size_t j = begin; j < end; j++) {
         ent_real bias;
-        ent_convert(&bias, (const char *)node->in[BIAS]->data + j * size, node->in[BIAS]->dtype, 1);
+        ent_tensor_read(&bias, node->in[BIAS], 0, j, 1);
         for (size_t t = 0; t < node->in[X]->shape[0]; t++)
             y[t * out + j] += bias;
     }
@@ -63,7 +57,8 @@ static void adapter_down(ent_node *node)
 {
     const linear_ctx *ctx = node->ctx;
     const size_t n = node->in[X]->shape[0], in = node->in[X]->shape[1], r = node->in[A]->shape[0];
-    ent_gemm(ctx->u, r, n, r, in, 1, ent_matrix_of(dropped_input(node), in, false), matrix(node->in[A], true), 0);
+    ent_gemm(ctx->u, r, n, r, in, 1, ent_matrix_of(dropped_input(node), in, false),
+             ent_matrix_stored(node->in[A], true), 0);
 }
 
 static void forward(ent_node *node)
@@ -83,7 +78,7 @@ static void forward(ent_node *node)
         return;
     const size_t r = node->in[A]->shape[0];
     adapter_down(node);
-    ent_gemm(y, out, n, out, r, ctx->scale, ent_matrix_of(ctx->u, r, false), matrix(node->in[B], true), 1);
+    ent_gemm(y, out, n, out, r, ctx->scale, ent_matrix_of(ctx->u, r, false), ent_matrix_stored(node->in[B], true), 1);
 }
 
 static void bias_gradient(void *context, size_t begin, size_t end)
@@ -118,17 +113,17 @@ static void adapter_backward(ent_node *node)
     ent_real *du = big + (ctx->dropout > 0 ? n * in : 0);
     if (b->grad)
         ent_gemm(b->grad, r, out, r, n, ctx->scale, ent_matrix_of(dy, out, true), ent_matrix_of(ctx->u, r, false), 1);
-    ent_gemm(du, r, n, r, out, ctx->scale, ent_matrix_of(dy, out, false), matrix(b, false), 0);
+    ent_gemm(du, r, n, r, out, ctx->scale, ent_matrix_of(dy, out, false), ent_matrix_stored(b, false), 0);
     if (a->grad)
         ent_gemm(a->grad, in, r, in, n, 1, ent_matrix_of(du, r, true), ent_matrix_of(dropped_input(node), in, false),
                  1);
     if (node->in[X]->grad == NULL)
         return;
     if (ctx->dropout == 0) {
-        ent_gemm(node->in[X]->grad, in, n, in, r, 1, ent_matrix_of(du, r, false), matrix(a, false), 1);
+        ent_gemm(node->in[X]->grad, in, n, in, r, 1, ent_matrix_of(du, r, false), ent_matrix_stored(a, false), 1);
         return;
     }
-    ent_gemm(big, in, n, in, r, 1, ent_matrix_of(du, r, false), matrix(a, false), 0);
+    ent_gemm(big, in, n, in, r, 1, ent_matrix_of(du, r, false), ent_matrix_stored(a, false), 0);
     ent_tiles(n * in, 4096, add_masked, &(masked_add){node, big});
 }
 
@@ -140,7 +135,7 @@ static void backward(ent_node *node)
     if (x->grad)
         ent_gemm_weight(x->grad, n, dy, w, false, node->fresh >> X & 1 ? 0 : 1, node->scratch);
     if (w->grad)
-        ent_gemm(w->grad, in, out, in, n, 1, ent_matrix_of(dy, out, true), matrix(x, false), 1);
+        ent_gemm(w->grad, in, out, in, n, 1, ent_matrix_of(dy, out, true), ent_matrix_stored(x, false), 1);
     if (node->in[BIAS] && node->in[BIAS]->grad)
         ent_tiles(out, 256, bias_gradient, node);
     if (node->in[A])
