@@ -114,10 +114,10 @@ static ent_status take_file(loader *l)
     return ENT_OK;
 }
 
-/* *out = the value as a tree: [a, b] and a,b where a list is due, else one scalar. */
+/* *out = the value as a tree: [a, b] and a,b where a list is due, {a: 1} where patterns are, else one scalar. */
 static ent_status parse_assigned(ent_yaml **out, const ent_config_field *field, const char *value, const char *where)
 {
-    const bool list = field->type >= ENT_FIELD_TARGETS;
+    const bool list = ent_field_is_list(field->type);
     if (!ent_utf8_is_valid(value))
         return ent_fail(ENT_ECONFIG, "%s: not UTF-8", where);
     if (list && strpbrk(value, "[,")) {
@@ -125,6 +125,10 @@ static ent_status parse_assigned(ent_yaml **out, const ent_config_field *field, 
         ENT_TRY(ent_format(&text, *value == '[' ? "%s" : "[%s]", value));
         const ent_status st = ent_yaml_parse(out, text, strlen(text), where);
         free(text);
+        return st == ENT_OK || st == ENT_ENOMEM ? st : ENT_ECONFIG;
+    }
+    if (ent_field_is_patterns(field->type) && *value == '{') {
+        const ent_status st = ent_yaml_parse(out, value, strlen(value), where);
         return st == ENT_OK || st == ENT_ENOMEM ? st : ENT_ECONFIG;
     }
     ENT_TRY(ent_calloc(out, 1, sizeof **out, where));

@@ -39,13 +39,15 @@ typedef struct ent_config {
     } data;
     bool has_lora; /* false: all weights train, and `lora` holds nothing */
     struct {
-        char *path; /* go on from this adapter, which sets all but dropout; NULL: a new one */
+        char *path; /* go on from this adapter, which sets all but dropout and plus_ratio; NULL: a new one */
         int64_t rank;
         double alpha, dropout;
-        unsigned targets; /* bit 1 << ent_proj */
+        double plus_ratio; /* learning rate of B by that of A */
+        unsigned targets;  /* bit 1 << ent_proj */
         bool use_rslora;
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
+        ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */
     } lora;
     bool has_distill; /* false: `distill` holds nothing */
     struct {

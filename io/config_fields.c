@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "io/lora_modules.h"
+
 /* The largest count: sums and products of two stay far from the end of 64 bits. */
 #define MANY INT64_C(1000000000)
 
@@ -30,11 +32,13 @@ const ent_config_field ent_config_fields[] = {
     {BOOL("data.packing", data.packing), .otherwise = "true", .help = "several documents in a row, kept apart"},
     {BOOL("data.shuffle", data.shuffle), .otherwise = "true", .help = "another order each epoch, set by the seed"},
 
-    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout"},
+    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout and plus_ratio"},
     {INT("lora.rank", lora.rank, 1, 4096), .otherwise = "8", .help = "rank r of the adapter"},
     {FLOAT("lora.alpha", lora.alpha), .low_open = true, .otherwise = "16", .help = "scales it by alpha / rank"},
     {FLOAT("lora.dropout", lora.dropout), .high = 1, .high_open = true, .otherwise = "0",
      .help = "dropout of the adapter's input"},
+    {FLOAT("lora.plus_ratio", lora.plus_ratio), .low_open = true, .high = 1e6, .otherwise = "1",
+     .help = "LoRA+: the learning rate of B is this times optimizer.lr"},
     {.path = "lora.target_modules",
      .type = ENT_FIELD_TARGETS,
      AT(lora.targets),
@@ -42,6 +46,18 @@ const ent_config_field ent_config_fields[] = {
      .help = "the projections it adapts"},
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
+    {.path = "lora.rank_pattern",
+     .type = ENT_FIELD_RANKS,
+     AT(lora.ranks),
+     .min = 1,
+     .max = 4096,
+     .help = "ranks of single modules, as PEFT matches them"},
+    {.path = "lora.alpha_pattern",
+     .type = ENT_FIELD_ALPHAS,
+     AT(lora.alphas),
+     .low_open = true,
+     .high = ENT_LORA_MOST_ALPHA,
+     .help = "alphas of single modules, as PEFT matches them"},
 
     {PATH("distill.teacher", distill.teacher),
      .help = "learn from this model folder: frozen, fp32, the same vocabulary"},
@@ -137,8 +153,9 @@ bool ent_config_field_acts(const ent_config *config, const ent_config_field *fie
     unsigned choice;
     if (ent_config_field_absent(config, field))
         return false;
-    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but dropout */
-        return config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0;
+    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but what is only of training */
+        return config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0 ||
+               strcmp(field->path, "lora.plus_ratio") == 0;
     if (field->needs == NULL)
         return true;
     memcpy(&choice, (const char *)config + ent_config_field_find(field->needs)->offset, sizeof choice);

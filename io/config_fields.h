@@ -11,7 +11,7 @@
 #include "io/yaml.h"
 
 /* What a key takes, and the member of ent_config that holds it: char *, enum, int64_t, double, bool, lora.targets,
- * lora.layers, distill.teachers, distill.weights; from TARGETS on they are lists. */
+ * lora.layers, distill.teachers, distill.weights; ent_lora_patterns. */
 typedef enum {
     ENT_FIELD_PATH,
     ENT_FIELD_CHOICE,
@@ -21,8 +21,20 @@ typedef enum {
     ENT_FIELD_TARGETS,
     ENT_FIELD_LAYERS,
     ENT_FIELD_TEACHERS,
-    ENT_FIELD_WEIGHTS
+    ENT_FIELD_WEIGHTS,
+    ENT_FIELD_RANKS, /* patterns of modules: integers, */
+    ENT_FIELD_ALPHAS /* numbers */
 } ent_field_type;
+
+static inline bool ent_field_is_list(ent_field_type type)
+{
+    return type >= ENT_FIELD_TARGETS && type <= ENT_FIELD_WEIGHTS;
+}
+
+static inline bool ent_field_is_patterns(ent_field_type type)
+{
+    return type == ENT_FIELD_RANKS || type == ENT_FIELD_ALPHAS;
+}
 
 enum { ENT_MAX_LAYERS = 10000 };
 

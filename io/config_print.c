@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/config_fields.h"
+#include "io/lora_modules.h"
 
 static const void *member(const ent_config *config, const ent_config_field *field)
 {
@@ -62,21 +63,41 @@ static void put_list(ent_text *to, const ent_config *c, ent_field_type type)
     ent_text_put(to, "]");
 }
 
-/* Whether a path or a list isn't there. */
+static const ent_lora_patterns *patterns_of(const ent_config *config, const ent_config_field *field)
+{
+    return ent_field_is_patterns(field->type) ? member(config, field) : NULL;
+}
+
+/* Whether a path, a list or patterns aren't there. */
 static bool is_absent(const ent_config *config, const ent_config_field *field)
 {
-    const bool is_path = field->type == ENT_FIELD_PATH, is_list = field->type > ENT_FIELD_TARGETS;
+    const ent_lora_patterns *patterns = patterns_of(config, field);
+    const bool is_path = field->type == ENT_FIELD_PATH;
+    const bool is_list = ent_field_is_list(field->type) && field->type != ENT_FIELD_TARGETS;
     const void *pointer = NULL;
     if (is_path || is_list)
         memcpy(&pointer, member(config, field), sizeof pointer);
-    return (is_path || is_list) && pointer == NULL;
+    return patterns ? patterns->count == 0 : (is_path || is_list) && pointer == NULL;
+}
+
+/* Keys hold no quote: io/lora_modules.h. */
+static void put_patterns(ent_text *to, const ent_lora_patterns *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        ent_text_printf(to, "%s'%s': ", i ? ", " : "{", p->items[i].key);
+        ent_yaml_put_double(to, p->items[i].value, true);
+    }
+    ent_text_put(to, "}");
 }
 
 void ent_config_field_put(ent_text *to, const ent_config *config, const ent_config_field *field)
 {
     const void *value = member(config, field);
+    const ent_lora_patterns *patterns = patterns_of(config, field);
     if (is_absent(config, field))
         ent_text_put(to, "null");
+    else if (patterns)
+        put_patterns(to, patterns);
     else if (field->type == ENT_FIELD_PATH)
         ent_yaml_put_string(to, path_of(config, field));
     else if (field->type == ENT_FIELD_CHOICE)
@@ -141,6 +162,10 @@ void ent_config_field_add(ent_json *to, const ent_config *config, const ent_conf
         break;
     case ENT_FIELD_CHOICE:
         add_word(to, key, config, field);
+        break;
+    case ENT_FIELD_RANKS:
+    case ENT_FIELD_ALPHAS:
+        ent_lora_patterns_put(to, key, member(config, field), true);
         break;
     default:
         if (is_absent(config, field))
@@ -228,6 +253,11 @@ static void put_takes(ent_text *to, const ent_config_field *field)
     }
     if (field->type == ENT_FIELD_LAYERS) {
         ent_text_put(to, "a list such as [0, 2-5]");
+        return;
+    }
+    if (ent_field_is_patterns(field->type)) {
+        ent_text_put(to,
+                     field->type == ENT_FIELD_RANKS ? "patterns such as {q_proj: 4}" : "patterns such as {q_proj: 8}");
         return;
     }
     ent_config_field_expected(to, field);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/config_fields.h"
+#include "io/lora_modules.h"
 #include "io/number.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/mem.h"
@@ -76,6 +77,14 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
         break;
     case ENT_FIELD_WEIGHTS:
         ent_text_printf(to, "a list of 1 to %d numbers > 0 and <= 1000000", ENT_MAX_TEACHERS);
+        break;
+    case ENT_FIELD_RANKS:
+        ent_text_printf(to, "patterns of modules such as {q_proj: 4}, each with an integer from %lld to %lld",
+                        (long long)f->min, (long long)f->max);
+        break;
+    case ENT_FIELD_ALPHAS:
+        ent_text_put(to, "patterns of modules such as {q_proj: 8}, each with ");
+        put_interval(to, f);
         break;
     }
 }
@@ -192,6 +201,26 @@ static ent_status set_list(ent_config *c, const ent_config_field *field, const e
     return ENT_OK;
 }
 
+/* A mapping of patterns to numbers; {} is what its absence is. */
+static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *field, const ent_yaml *value,
+                               const char *where)
+{
+    if (value->kind != ENT_YAML_MAPPING)
+        return unexpected(field, value, where);
+    for (const ent_yaml *item = value->first; item; item = item->next) {
+        int64_t r = 0;
+        double x = 0;
+        const bool ranks = field->type == ENT_FIELD_RANKS;
+        if (item->kind != ENT_YAML_SCALAR || item->quoted ||
+            !(ranks ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
+            return unexpected(field, item, where);
+        const ent_status st = ent_lora_patterns_add(out, item->key, ranks ? (double)r : x, where);
+        if (st != ENT_OK)
+            return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
+    }
+    return ENT_OK;
+}
+
 /* *out = an absolute path without needless dots; ".." stays, since a folder may be a link. */
 static ent_status set_path(char **out, const char *folder, const char *text)
 {
@@ -237,10 +266,14 @@ ent_status ent_config_field_set(ent_config *config, const ent_config_field *fiel
                                 const char *folder, const char *where)
 {
     void *member = (char *)config + field->offset;
-    if (field->type >= ENT_FIELD_TARGETS) {
+    if (ent_field_is_list(field->type)) {
         ent_config_field_clear(config, field);
         return field->type >= ENT_FIELD_TEACHERS ? set_teachers(config, field, value, folder, where)
                                                  : set_list(config, field, value, where);
+    }
+    if (ent_field_is_patterns(field->type)) {
+        ent_config_field_clear(config, field);
+        return set_patterns(member, field, value, where);
     }
     if (value->kind != ENT_YAML_SCALAR)
         return unexpected(field, value, where);
@@ -294,5 +327,7 @@ void ent_config_field_clear(ent_config *config, const ent_config_field *field)
         free(config->distill.weights);
         config->distill.weights = NULL;
         config->distill.n_weights = 0;
+    } else if (ent_field_is_patterns(field->type)) {
+        ent_lora_patterns_clear((ent_lora_patterns *)(void *)((char *)config + field->offset));
     }
 }

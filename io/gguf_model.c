@@ -134,12 +134,35 @@ ent_status ent_gguf_put_model(ent_gguf_writer *w, ent_text *notes, const ent_mod
     return ENT_OK;
 }
 
+/* llama.cpp divides one alpha by the rank of each module, whatever use_rslora says. */
+static ent_status one_alpha(double *out, const ent_lora_config *lora, size_t n_layers)
+{
+    *out = lora->alpha * (lora->use_rslora ? sqrt((double)lora->r) : 1);
+    bool first = true;
+    for (size_t l = 0; lora->modules && l < n_layers; l++)
+        for (ent_proj p = 0; p < ENT_N_PROJ; p++) {
+            if (!ent_lora_adapts(lora, l, p))
+                continue;
+            const size_t r = ent_lora_rank(lora, l, p);
+            const double plain = lora->modules[l * ENT_N_PROJ + p].alpha;
+            const double alpha = (plain > 0 ? plain : lora->alpha) * (lora->use_rslora ? sqrt((double)r) : 1);
+            if (!first && alpha != *out)
+                return ent_fail(ENT_EUNSUPPORTED,
+                                "%s: a GGUF adapter has one alpha / rank, this one differs from module to module: "
+                                "export the model with it (--to gguf)",
+                                lora->alphas.count ? "alpha_pattern" : "rank_pattern with use_rslora");
+            *out = alpha;
+            first = false;
+        }
+    return ENT_OK;
+}
+
 ent_status ent_gguf_put_adapter(ent_gguf_writer *w, const ent_model_config *c, const char *folder, const char *name,
                                 const ent_lora_config *lora)
 {
     const char *a;
-    /* llama.cpp divides by the rank, whatever use_rslora says */
-    const double alpha = lora->alpha * (lora->use_rslora ? sqrt((double)lora->r) : 1);
+    double alpha;
+    ENT_TRY(one_alpha(&alpha, lora, c->n_layers));
     ENT_TRY(ent_gguf_architecture(&a, c, folder));
     ent_gguf_put_text(w, "general.architecture", a);
     ent_gguf_put_text(w, "general.type", "adapter");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/lora_modules.h"
 #include "src/base/mem.h"
 
 enum { MAX_LAYERS = 10000 };
@@ -96,8 +97,11 @@ static bool is_projection(size_t *layer, ent_proj *proj, const char *name)
 ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tensors, size_t count, const char *where)
 {
     ent_status st = ENT_OK;
+    bool differ = false;
     *out = (ent_lora_config){0};
-    ENT_TRY(ent_calloc(&out->layers, MAX_LAYERS, 1, "layers"));
+    ENT_GO(ent_calloc(&out->layers, MAX_LAYERS, 1, "layers"));
+    ENT_GO(ent_calloc(&out->modules, MAX_LAYERS * ENT_N_PROJ, sizeof *out->modules, "modules"));
+    out->n_modules = MAX_LAYERS * ENT_N_PROJ;
     for (size_t i = 0; i < count; i++) {
         const ent_st_tensor *t = &tensors[i];
         size_t layer;
@@ -107,16 +111,21 @@ ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tenso
         out->targets |= 1u << proj;
         out->layers[layer] = 1;
         out->n_layers = layer + 1 > out->n_layers ? layer + 1 : out->n_layers;
-        if (strstr(t->name, ".lora_A."))
-            out->r = t->shape[0];
+        if (strstr(t->name, ".lora_A.")) {
+            differ = differ || (out->r && out->r != t->shape[0]);
+            out->modules[layer * ENT_N_PROJ + (size_t)proj].r = out->r = t->shape[0];
+        }
     }
     if (out->r == 0)
         ENT_GO(ent_fail(ENT_EFORMAT, "%s: expected an adapter's tensors, found none", where));
-done:
-    if (st != ENT_OK) {
-        free(out->layers);
-        *out = (ent_lora_config){0};
+    if (!differ) {
+        free(out->modules);
+        out->modules = NULL;
+        out->n_modules = 0;
     }
+done:
+    if (st != ENT_OK)
+        ent_lora_config_clear(out);
     return st;
 }
 

@@ -1,5 +1,6 @@
 #include "launch/checkpoint_adapter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,23 +24,40 @@ void ent_checkpoint_adapter_close(ent_checkpoint_adapter *a)
     *a = (ent_checkpoint_adapter){0};
 }
 
+/* Patterns that stand as a text of JSON; NULL: there are none. */
+static ent_status read_patterns(ent_lora_patterns *out, const char *text, bool ranks, const char *where)
+{
+    ent_json *json;
+    if (text == NULL)
+        return ENT_OK;
+    ENT_TRY(ent_json_parse(&json, text, strlen(text), where));
+    const ent_status st = ent_lora_patterns_read(out, json, ranks, where);
+    ent_json_free(json);
+    return st;
+}
+
 /* Of a run that went on from a PEFT adapter, the settings stand in what decides its numbers: "rank 8, alpha 16, targets
  * 7f, rslora" (launch/run_identity.c). */
 static ent_status read_decided(ent_lora_config *lora, const ent_json *metadata, const char *path)
 {
     static const char key[] = "lora.path (adapter)", mark[] = ", alpha ";
-    const char *text = ent_json_string(ent_json_member(ent_json_member(metadata, "decides"), key));
+    const ent_json *decides = ent_json_member(metadata, "decides");
+    const char *text = ent_json_string(ent_json_member(decides, key));
     const char *alpha = text ? strstr(text, mark) : NULL, *end = alpha ? strchr(alpha + sizeof mark - 1, ',') : NULL;
     char *digits = NULL;
     if (end)
         ENT_TRY(ent_strndup(&digits, alpha + sizeof mark - 1, (size_t)(end - alpha) - (sizeof mark - 1)));
-    const bool good = digits && ent_number_read_double(&lora->alpha, digits);
+    const bool good =
+        digits && sscanf(text, "rank %9zu,", &lora->r) == 1 && ent_number_read_double(&lora->alpha, digits);
     free(digits);
     if (!good)
         return ent_fail(ENT_EFORMAT, "%s: its metadata: %s: expected an adapter's settings, found %.60s", path, key,
                         text ? text : "nothing");
     lora->use_rslora = strstr(text, ", rslora") != NULL;
-    return ENT_OK;
+    ENT_TRY(
+        read_patterns(&lora->ranks, ent_json_string(ent_json_member(decides, "lora.path (rank_pattern)")), true, path));
+    return read_patterns(&lora->alphas, ent_json_string(ent_json_member(decides, "lora.path (alpha_pattern)")), false,
+                         path);
 }
 
 static ent_status read_settings(ent_lora_config *lora, const ent_json *metadata, const char *path)
@@ -53,9 +71,17 @@ static ent_status read_settings(ent_lora_config *lora, const ent_json *metadata,
     if (!ent_json_is_null(ent_json_member(section, "path")))
         ENT_TRY(read_decided(lora, metadata, path));
     else {
+        int64_t r;
+        ENT_TRY(ent_json_get_int(&r, section, "rank", path));
+        lora->r = (size_t)r;
         ENT_TRY(ent_json_get_double(&lora->alpha, section, "alpha", path));
         ENT_TRY(ent_json_get_bool(&lora->use_rslora, section, "use_rslora", path));
+        ENT_TRY(ent_lora_patterns_read(&lora->ranks, ent_json_member(section, "rank_pattern"), true, path));
+        ENT_TRY(ent_lora_patterns_read(&lora->alphas, ent_json_member(section, "alpha_pattern"), false, path));
     }
+    if (lora->r < 1 || lora->r > ENT_LORA_MOST_R)
+        return ent_fail(ENT_EFORMAT, "%s: its metadata: rank: expected from 1 to %d, found %zu", path, ENT_LORA_MOST_R,
+                        lora->r);
     if (!(lora->alpha > 0 && lora->alpha <= 1e6))
         return ent_fail(ENT_EFORMAT, "%s: its metadata: alpha: expected more than 0, at most 1e6, found %g", path,
                         lora->alpha);
@@ -80,9 +106,15 @@ ent_status ent_checkpoint_adapter_open(ent_checkpoint_adapter *a, const char *pa
             s->bytes *= s->shape[d] = t->shape[d];
     }
     ENT_GO(ent_adapter_describe(&a->lora, a->tensors, a->listing.count, path));
-    a->lora.alpha = told.alpha;
-    a->lora.use_rslora = told.use_rslora;
+    told.targets = a->lora.targets;
+    told.layers = a->lora.layers;
+    told.n_layers = a->lora.n_layers;
+    a->lora.layers = NULL;
+    ent_lora_config_clear(&a->lora); /* ranks follow from the patterns */
+    a->lora = told;
+    told = (ent_lora_config){0};
 done:
+    ent_lora_config_clear(&told);
     ent_json_free(metadata);
     return st;
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "io/lora_modules.h"
 #include "launch/contents_parts.h"
 
 /* A seed may be larger than the integers of JSON. */
@@ -31,6 +32,10 @@ void ent_contents_add_lora(ent_json *to, const ent_lora_config *c)
     ent_json_add_double(to, "alpha", c->alpha);
     ent_json_add_double(to, "dropout", c->dropout);
     ent_json_add_bool(to, "use_rslora", c->use_rslora);
+    if (c->ranks.count)
+        ent_lora_patterns_put(to, "rank_pattern", &c->ranks, false);
+    if (c->alphas.count)
+        ent_lora_patterns_put(to, "alpha_pattern", &c->alphas, false);
     ent_json *targets = ent_json_add_array(to, "target_modules");
     for (unsigned proj = 0; proj < ENT_N_PROJ; proj++)
         if (c->targets >> proj & 1)

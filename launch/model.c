@@ -35,23 +35,12 @@ static ent_status open_tokenizer(ent_model *m, const char *folder)
     return ENT_OK;
 }
 
-static ent_status copy_lora(ent_lora_config *out, const ent_lora_config *from)
-{
-    *out = *from;
-    out->layers = NULL;
-    if (from->layers) {
-        ENT_TRY(ent_calloc(&out->layers, from->n_layers, 1, "layers"));
-        memcpy(out->layers, from->layers, from->n_layers);
-    }
-    return ENT_OK;
-}
-
 /* Of a checkpoint that adapts all layers, as a PEFT folder says it. */
 static ent_status copy_checkpoint_lora(ent_model *m)
 {
     const ent_lora_config *l = &m->checkpoint.lora;
     size_t chosen = 0;
-    ENT_TRY(copy_lora(&m->lora, l));
+    ENT_TRY(ent_lora_config_copy(&m->lora, l));
     for (size_t i = 0; i < l->n_layers; i++)
         chosen += l->layers[i];
     if (chosen == m->config.n_layers && l->n_layers == chosen) {
@@ -73,7 +62,7 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
         }
         m->lora.dropout = o->dropout;
     } else if (o->lora) {
-        ENT_TRY(copy_lora(&m->lora, o->lora));
+        ENT_TRY(ent_lora_config_copy(&m->lora, o->lora));
     }
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
@@ -84,7 +73,9 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     }
     if (m->lora.layers && chosen == 0)
         return ent_fail(ENT_ECONFIG, "%s: no layer is to be adapted", o->adapter ? o->adapter : "lora.layers");
-    return ENT_OK;
+    if (o->lora) /* a PEFT config may have patterns that take nothing */
+        ENT_TRY(ent_lora_patterns_act(&m->lora, m->config.n_layers, "lora"));
+    return m->lora.modules ? ENT_OK : ent_lora_resolve(&m->lora, m->config.n_layers);
 }
 
 static ent_status open_adapter(ent_model *m, const ent_model_options *o)

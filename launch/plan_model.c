@@ -19,8 +19,7 @@ typedef struct walk {
 
 static bool is_adapted(const walk *w, size_t l, ent_proj p)
 {
-    const ent_lora_config *lora = w->lora;
-    return lora && (lora->layers == NULL || (l < lora->n_layers && lora->layers[l])) && (lora->targets >> p & 1);
+    return w->lora && ent_lora_adapts(w->lora, l, p);
 }
 
 /* One linear layer; `propagates`: its input wants a gradient. Whether its output does. */
@@ -37,7 +36,7 @@ static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool pr
     w->again.frozen += last ? 0 : product;
     if (!is_adapted(w, l, p))
         return propagates;
-    const double r = (double)w->lora->r;
+    const double r = (double)ent_lora_rank(w->lora, l, p);
     const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
     w->again.other += last ? a : a + b;
     w->flops.other += a + b;                            /* u = x A^T, y += u B^T */

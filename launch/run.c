@@ -38,7 +38,9 @@ static ent_status open_model(ent_run *run)
                             .alpha = c->lora.alpha,
                             .use_rslora = c->lora.use_rslora,
                             .dropout = c->lora.dropout,
-                            .targets = c->lora.targets};
+                            .targets = c->lora.targets,
+                            .ranks = c->lora.ranks, /* borrowed */
+                            .alphas = c->lora.alphas};
     if (c->has_lora && c->lora.n_layers) {
         lora.n_layers = c->lora.layers[c->lora.n_layers - 1] + 1;
         ENT_TRY(ent_calloc(&lora.layers, lora.n_layers, 1, "layers"));
@@ -142,6 +144,7 @@ static ent_status open_trainer(ent_run *run)
                                                       .step_size = c->scheduler.step_size,
                                                       .gamma = c->scheduler.gamma},
                                          .grad_clip = c->training.grad_clip,
+                                         .plus_ratio = c->has_lora ? c->lora.plus_ratio : 0,
                                          .batch_size = (size_t)c->training.batch_size,
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "io/digest.h"
+#include "io/lora_modules.h"
+#include "io/path.h"
 #include "src/base/mem.h"
 
 /* Keys and sections that don't bear on the numbers, or are replaced by digests of what they lead to. */
@@ -29,7 +31,8 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     char *text = NULL, *key = NULL;
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
-    if (is_left_out(key))
+    if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+        (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));
@@ -86,12 +89,28 @@ static void add_model(ent_json *to, const char *key, const ent_model *model)
 }
 
 /* An adapter that is gone on from sets what the config doesn't. */
-static void add_adapter(ent_json *to, const ent_lora_config *l)
+static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
 {
+    const ent_lora_patterns *const patterns[] = {&l->ranks, &l->alphas};
+    static const char *const keys[] = {"rank_pattern", "alpha_pattern"};
     char text[128];
     snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s", l->r, l->alpha, l->targets,
              l->use_rslora ? ", rslora" : "");
     ent_json_add_string(to, "lora.path (adapter)", text);
+    for (size_t i = 0; i < 2; i++) {
+        if (patterns[i]->count == 0)
+            continue;
+        char *printed, name[64];
+        ent_json *tree = ent_json_new_object();
+        ent_lora_patterns_put(tree, keys[i], patterns[i], false);
+        snprintf(name, sizeof name, "lora.path (%s)", keys[i]);
+        const ent_status st = ent_json_print(&printed, ent_json_member(tree, keys[i]), false);
+        ent_json_free(tree);
+        ENT_TRY(st);
+        ent_json_add_string(to, name, printed);
+        free(printed);
+    }
+    return ENT_OK;
 }
 
 /* What was decided on the first units: which way each projection goes, and with which factors. */
@@ -122,7 +141,7 @@ ent_status ent_run_identity(ent_json **out, const ent_run *run)
         add_model(to, key, &run->teachers.models[i]);
     }
     if (run->config->has_lora && run->config->lora.path)
-        add_adapter(to, &run->model.lora);
+        ENT_TRY(add_adapter(to, &run->model.lora));
     if (run->model.calibration)
         add_calibration(to, run->model.calibration);
     ent_json_add_string(to, "data.train (tokens)", ent_dataset_digest(run->train));

@@ -65,10 +65,11 @@ static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_
     if (!ent_st_type_dtype(&dtype, t->type))
         return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", t->file, t->name,
                         ent_st_type_name(t->type));
-    if (t->n_dims != 2 || t->shape[side] != c->r)
+    const size_t r = ent_lora_rank(c, layer, (ent_proj)proj);
+    if (t->n_dims != 2 || t->shape[side] != r)
         return ent_fail(ENT_EFORMAT,
                         "%s: %s: expected 2 dimensions, %s of them r, %zu in adapter_config.json, found %zu", t->file,
-                        t->name, side ? "the second" : "the first", c->r, t->n_dims == 2 ? t->shape[side] : 0);
+                        t->name, side ? "the second" : "the first", r, t->n_dims == 2 ? t->shape[side] : 0);
     const size_kind kind = sizes[proj][side];
     if (s->first[kind] == NULL) {
         s->first[kind] = t;
@@ -100,13 +101,29 @@ static ent_status check_missing(const shape_of *s, const ent_lora_config *c, con
     return ENT_OK;
 }
 
+/* The highest layer that a tensor names, + 1. */
+static size_t count_layers(const ent_contents *c)
+{
+    size_t most = 0, layer;
+    unsigned proj;
+    int side;
+    for (size_t i = 0; i < c->count; i++)
+        if (read_name(&layer, &proj, &side, c->tensors[i].name) && layer + 1 > most)
+            most = layer + 1;
+    return most;
+}
+
 /* The tensors are those that the settings ask for. Several may be wrong. */
-static void check_tensors(ent_verification *v, const ent_lora_config *config, const ent_contents *c)
+static void check_tensors(ent_verification *v, ent_lora_config *config, const ent_contents *c)
 {
     const size_t faults = v->faults;
     shape_of s = {0};
     if (!ent_verify_take(v, ent_calloc(&s.found, MAX_LAYERS, sizeof *s.found, "the layers of an adapter")))
         return;
+    if (!ent_verify_take(v, ent_lora_resolve(config, count_layers(c)))) {
+        free(s.found);
+        return;
+    }
     for (size_t i = 0; i < c->count; i++)
         ent_verify_take(v, check_tensor(&s, config, &c->tensors[i]));
     ent_verify_take(v, check_missing(&s, config, c->path));

@@ -94,6 +94,14 @@ done:
     return st;
 }
 
+static bool same_patterns(const ent_lora_patterns *a, const ent_lora_patterns *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = a->items[i].value == b->items[i].value && strcmp(a->items[i].key, b->items[i].key) == 0;
+    return same;
+}
+
 /* The adapter is of the rank, alpha and targets that the config sets; an adapter that was gone on from has its own. */
 static ent_status check_lora(const char *folder, const ent_config *config)
 {
@@ -109,6 +117,9 @@ static ent_status check_lora(const char *folder, const ent_config *config)
                       "%zu, alpha %g and %s targets",
                       folder, (long long)config->lora.rank, config->lora.alpha, found.r, found.alpha,
                       found.targets == config->lora.targets ? "the same" : "other");
+    else if (!same_patterns(&found.ranks, &config->lora.ranks) || !same_patterns(&found.alphas, &config->lora.alphas))
+        st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected the %s of config.yaml, found another", folder,
+                      same_patterns(&found.ranks, &config->lora.ranks) ? "alpha_pattern" : "rank_pattern");
     ent_lora_config_clear(&found);
     return st;
 }

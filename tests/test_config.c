@@ -106,6 +106,7 @@ static const char *const good[] = {
            "optimizer: {name: sgd, momentum: .9}\nscheduler: {name: step, step_size: 7, gamma: 1}\n",
     "model:\n  path: \"null\"\n  init: random\ndata:\n  train: \"a b: #c\\n\\\"\"\n  val: \"\\u2028\"\n"
     "lora:\n  layers:\n  - 9\n  - 0-3\n  - 2-4\n  target_modules: all-linear\n  use_rslora: true\n"
+    "  rank_pattern: {\"layers.[0-9]{1,2}.mlp\\\\..*\": 4, q_proj: 7}\n  alpha_pattern: {'(q|k)_proj': 0.5}\n"
     "training: {seed: 9223372036854775807, grad_clip: 0}\ncompute: {threads: 1024}\nscheduler: {name: constant}\n"
     "optimizer: {lr: 0.30000000000000004, name: adam}\ncheckpoint: {metadata: yaml}\ndistributed: {comm: self}\n"
     "eval:\n",

@@ -64,7 +64,8 @@ static ent_status declare(ent_tensor **out, ent_decoder *d, const char *name, si
     return ent_params_declare(out, &d->params, name, 2, (size_t[]){rows, columns}, trainable);
 }
 
-static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, bool adapted)
+/* lora NULL: it is not adapted. */
+static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, const ent_lora_config *lora)
 {
     projection *proj = &d->layers[l].proj[p];
     char name[256];
@@ -79,12 +80,14 @@ static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, bool 
         snprintf(name, sizeof name, "model.layers.%zu.%s.%s.bias", l, block, kind);
         ENT_TRY(declare(&proj->bias, d, name, out, 0, full));
     }
-    if (!adapted)
+    if (lora == NULL)
         return ENT_OK;
+    const size_t r = ent_lora_rank(lora, l, p);
+    proj->scale = (ent_real)ent_lora_scale(lora, l, p);
     snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_A.weight", l, block, kind);
-    ENT_TRY(declare(&proj->lora_a, d, name, d->r, in, d->train));
+    ENT_TRY(declare(&proj->lora_a, d, name, r, in, d->train));
     snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_B.weight", l, block, kind);
-    return declare(&proj->lora_b, d, name, out, d->r, d->train);
+    return declare(&proj->lora_b, d, name, out, r, d->train);
 }
 
 static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const char *what, size_t size)
@@ -107,9 +110,8 @@ static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
             ENT_TRY(declare_norm(&y->q_norm, d, l, "self_attn.q_norm", c->head_dim));
             ENT_TRY(declare_norm(&y->k_norm, d, l, "self_attn.k_norm", c->head_dim));
         }
-        const bool chosen = lora && (lora->layers == NULL || (l < lora->n_layers && lora->layers[l]));
         for (ent_proj p = 0; p < ENT_N_PROJ; p++)
-            ENT_TRY(declare_projection(d, l, p, chosen && (lora->targets >> p & 1)));
+            ENT_TRY(declare_projection(d, l, p, lora && ent_lora_adapts(lora, l, p) ? lora : NULL));
     }
     ENT_TRY(declare(&d->norm, d, "model.norm.weight", c->hidden_size, 0, full));
     d->lm_head = d->embed_tokens;
@@ -142,9 +144,7 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
     d->train = train;
     if (lora) {
         d->adapted = true;
-        d->r = lora->r;
         d->dropout = lora->dropout;
-        d->scale = (ent_real)(lora->alpha / (lora->use_rslora ? sqrt((double)lora->r) : (double)lora->r));
     }
     ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
     ENT_GO(declare_all(d, lora));

@@ -7,6 +7,7 @@
 typedef struct projection {
     ent_tensor *w, *bias;        /* (out, in), (out) or NULL */
     ent_tensor *lora_a, *lora_b; /* (r, in), (out, r); NULL: not adapted */
+    ent_real scale;              /* of the adapter */
     uint32_t number;             /* of its own dropout draws */
 } projection;
 
@@ -19,8 +20,6 @@ typedef struct layer {
 struct ent_decoder {
     ent_model_config config;
     bool adapted, train, recompute;
-    size_t r;
-    ent_real scale; /* of the adapters */
     double dropout;
     ent_params params;
     ent_tensor *embed_tokens, *norm, *lm_head;

@@ -234,13 +234,15 @@ static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
     const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
+    const double ratio = t->options.plus_ratio;
     for (size_t i = 0; i < p->count; i++) {
         const ent_param *param = p->items[i];
         const size_t at = param->offset;
+        const bool faster = ratio > 0 && (param->tensor.n_dims == 1 || strstr(param->tensor.name, ".lora_B."));
         if (param->trainable)
             ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
-                                       ent_tensor_count(&param->tensor), step + 1, result->lr,
-                                       param->tensor.n_dims > 1);
+                                       ent_tensor_count(&param->tensor), step + 1,
+                                       faster ? result->lr * ratio : result->lr, param->tensor.n_dims > 1);
     }
 }
 
