@@ -146,6 +146,10 @@ static size_t seen_pairs(size_t seeing, size_t all, size_t diagonal)
 void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t ldc, size_t m, size_t n, size_t k,
                      ent_real alpha, ent_matrix a, ent_matrix b, ent_real beta)
 {
+    if (m == 1) { /* there is nothing to leave out */
+        ent_gemm_serial(c, ldc, m, n, k, alpha, a, b, beta);
+        return;
+    }
     const operands o = {c, ldc, alpha, beta, a, b, true, part, diagonal};
     const ent_product p = product_of(&o, m, n, k);
     if (part == ENT_SEEN_OF_C)
