@@ -10,7 +10,10 @@ export OMP_WAIT_POLICY=passive
 failed=0; passed=0
 ok()  { passed=$((passed + 1)); echo "ok    $*"; }
 bad() { failed=$((failed + 1)); echo "FAIL  $*"; }
-check() { local what=$1; shift; if "$@" >"$WORK/log" 2>&1; then ok "$what"; else bad "$what: $(tail -3 "$WORK/log")"; fi; }
+check() { # what, command...: if it fails, what its programs said is shown before mpirun's words
+  local what=$1; shift
+  if "$@" >"$WORK/log" 2>&1; then ok "$what"; else bad "$what: $(grep -E -m5 '^entrenar: |ERROR|Sanitizer|runtime error' "$WORK/log"; tail -3 "$WORK/log")"; fi
+}
 ranks() { local n=$1; shift; if [ "$n" = 0 ]; then "$@"; else mpirun --oversubscribe --bind-to none -n "$n" "$@"; fi; } # 0: no mpirun
 newest() { ls "$1"/checkpoints/step-*.h5 | sort | tail -1; }
 finish() { echo "$passed passed, $failed failed"; [ "$failed" = 0 ]; }
