@@ -3,64 +3,51 @@
  * z = w h : (V) are the student's logits and q = softmax(z / T), p_k = softmax(w_k h_k / T) is teacher k. The gradient
  * of z is alpha T (q - sum_k w_k p_k) + (1 - alpha) (softmax(z) - onehot(target)).
  *
- * As in lm_head_loss.c, tokens with a target are gathered CHUNK at a time: logits exist of so many rows, of the
- * student, of one teacher, and a weighted sum of the probabilities if there are several.
+ * Logits exist of a chunk of rows (head_loss.h), of the student, of one teacher, and a weighted sum of the
+ * probabilities if there are several.
  */
 #include <string.h>
 
 #include "src/autograd/op.h"
+#include "src/autograd/ops/head_loss.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
-enum { CHUNK = 256, PIECE = 512 };
-enum { H, W }; /* then h and w of each teacher */
+enum { PIECE = 512 };
 
 typedef struct distill_ctx {
-    const int32_t *targets;
+    ent_head_loss head;
     ent_distill_teacher teachers[ENT_MAX_TEACHERS];
     size_t n_teachers, widest; /* C of the widest teacher */
     double temperature, alpha;
-    size_t *rows; /* tokens that have a target, in order */
-    size_t n_rows;
-    size_t chunk; /* rows at a time: CHUNK, or all tokens */
-    ent_real *dh; /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
-    size_t product_bytes;
 } distill_ctx;
 
-/* What is known of a row: sums of exp(z - largest) and of exp((z - largest) / T), and the loss so far. */
+/* What is known of a row: the loss so far, sums of exp(z - largest) and of exp((z - largest) / T). */
 typedef struct row {
-    double sum, soft_sum, loss;
+    double loss, sum, soft_sum;
     ent_real largest;
 } row;
 
-/* Scratch: what the products take, the rows, then z (chunk, V), h (chunk, C), a teacher's logits and hidden state, and
- * the weighted sum of probabilities, which is in the place of the logits if there is one teacher. */
+/* A chunk with a teacher's logits and hidden state, and the weighted sum of probabilities, which is in the place of the
+ * logits if there is one teacher. */
 typedef struct chunk {
-    const ent_node *node;
-    size_t first, rows;
+    ent_head_chunk head;
     const ent_distill_teacher *teacher; /* the one whose logits are there */
     row *row;
-    ent_real *z, *h, *t, *teacher_h, *p;
-    void *scratch;
+    ent_real *t, *teacher_h, *p;
 } chunk;
 
-static chunk chunk_at(const ent_node *node, size_t first)
+static const distill_ctx *ctx_of(const chunk *k)
 {
-    const distill_ctx *ctx = node->ctx;
-    const size_t v = node->in[W]->shape[0], c = node->in[W]->shape[1];
-    chunk k = {.node = node, .first = first};
-    k.rows = ctx->n_rows - first < ctx->chunk ? ctx->n_rows - first : ctx->chunk;
-    k.scratch = node->scratch;
-    k.row = (row *)(void *)((char *)k.scratch + ctx->product_bytes);
-    k.z = (ent_real *)(void *)(k.row + ctx->chunk);
-    k.h = k.z + ctx->chunk * v;
-    k.t = k.h + ctx->chunk * c;
-    k.teacher_h = k.t + ctx->chunk * v;
-    k.p = ctx->n_teachers > 1 ? k.teacher_h + ctx->chunk * ctx->widest : k.t;
-    return k;
+    return k->head.node->ctx;
+}
+
+static size_t vocabulary(const chunk *k)
+{
+    return k->head.node->in[ENT_HEAD_W]->shape[0];
 }
 
 static size_t piece_at(size_t i, size_t n)
@@ -71,13 +58,13 @@ static size_t piece_at(size_t i, size_t n)
 static void student_rows(void *context, size_t begin, size_t end)
 {
     const chunk *k = context;
-    const distill_ctx *ctx = k->node->ctx;
+    const distill_ctx *ctx = ctx_of(k);
     const ent_kernels *kernels = ent_kernels_get();
-    const size_t v = k->node->in[W]->shape[0];
+    const size_t v = vocabulary(k);
     const ent_real inverse = (ent_real)(1 / ctx->temperature);
     ent_real e[PIECE];
     for (size_t r = begin; r < end; r++) {
-        const ent_real *z = k->z + r * v;
+        const ent_real *z = k->head.z + r * v;
         row *y = &k->row[r];
         *y = (row){.largest = kernels->max(z, v)};
         for (size_t i = 0; i < v; i += PIECE) {
@@ -93,14 +80,14 @@ static void student_rows(void *context, size_t begin, size_t end)
 static void teacher_rows(void *context, size_t begin, size_t end)
 {
     const chunk *k = context;
-    const distill_ctx *ctx = k->node->ctx;
+    const distill_ctx *ctx = ctx_of(k);
     const ent_kernels *kernels = ent_kernels_get();
-    const size_t v = k->node->in[W]->shape[0];
+    const size_t v = vocabulary(k);
     const ent_real inverse = (ent_real)(1 / ctx->temperature);
     const double weight = ctx->alpha * ctx->temperature * k->teacher->weight;
     ent_real e[PIECE], soft[PIECE];
     for (size_t r = begin; r < end; r++) {
-        const ent_real *z = k->z + r * v;
+        const ent_real *z = k->head.z + r * v;
         ent_real *t = k->t + r * v, *p = k->p + r * v;
         row *y = &k->row[r];
         double sum = 0, with_t = 0, with_z = 0; /* of exp(t), exp(t) t, exp(t) z / T */
@@ -128,16 +115,16 @@ static void teacher_rows(void *context, size_t begin, size_t end)
 static void finish_rows(void *context, size_t begin, size_t end)
 {
     const chunk *k = context;
-    const distill_ctx *ctx = k->node->ctx;
+    const distill_ctx *ctx = ctx_of(k);
     const ent_kernels *kernels = ent_kernels_get();
-    const size_t v = k->node->in[W]->shape[0];
+    const size_t v = vocabulary(k);
     const ent_real inverse = (ent_real)(1 / ctx->temperature);
     const double rest = 1 - ctx->alpha;
     ent_real g[PIECE], soft[PIECE];
     for (size_t r = begin; r < end; r++) {
-        ent_real *z = k->z + r * v;
+        ent_real *z = k->head.z + r * v;
         row *y = &k->row[r];
-        const size_t target = (size_t)ctx->targets[ctx->rows[k->first + r]];
+        const size_t target = (size_t)ctx->head.targets[ctx->head.rows[k->head.first + r]];
         y->loss += rest * (ent_log(y->sum) + (double)y->largest - (double)z[target]);
         for (size_t i = 0; i < v; i += PIECE) {
             const size_t n = piece_at(i, v);
@@ -152,65 +139,31 @@ static void finish_rows(void *context, size_t begin, size_t end)
     }
 }
 
-/* The chunk's rows of h (T, c). */
-static void gather(ent_real *to, const chunk *k, ent_tensor *h, size_t c)
+static void losses(const ent_head_chunk *head)
 {
-    const size_t *rows = ((const distill_ctx *)k->node->ctx)->rows + k->first;
-    for (size_t r = 0; r < k->rows; r++)
-        memcpy(to + r * c, ent_values(h) + rows[r] * c, c * sizeof *to);
-}
-
-static void chunk_forward(chunk *k)
-{
-    const distill_ctx *ctx = k->node->ctx;
-    const ent_tensor *w = k->node->in[W];
-    gather(k->h, k, k->node->in[H], w->shape[1]);
-    ent_gemm_weight(k->z, k->rows, k->h, w, true, 0, k->scratch);
-    ent_tiles(k->rows, 1, student_rows, k);
+    const distill_ctx *ctx = head->node->ctx;
+    const size_t v = head->node->in[ENT_HEAD_W]->shape[0], rows = ctx->head.chunk;
+    chunk k = {.head = *head, .row = head->known, .t = head->h + rows * head->node->in[ENT_HEAD_W]->shape[1]};
+    k.teacher_h = k.t + rows * v;
+    k.p = ctx->n_teachers > 1 ? k.teacher_h + rows * ctx->widest : k.t;
+    ent_tiles(head->rows, 1, student_rows, &k);
     for (size_t i = 0; i < ctx->n_teachers; i++) {
-        k->teacher = &ctx->teachers[i];
-        gather(k->teacher_h, k, k->teacher->h, k->teacher->w->shape[1]);
-        ent_gemm_weight(k->t, k->rows, k->teacher_h, k->teacher->w, true, 0, k->scratch);
-        ent_tiles(k->rows, 1, teacher_rows, k);
+        k.teacher = &ctx->teachers[i];
+        ent_head_gather(k.teacher_h, head, k.teacher->h, k.teacher->w->shape[1]);
+        ent_gemm_weight(k.t, head->rows, k.teacher_h, k.teacher->w, true, 0, head->scratch);
+        ent_tiles(head->rows, 1, teacher_rows, &k);
     }
-    ent_tiles(k->rows, 1, finish_rows, k);
+    ent_tiles(head->rows, 1, finish_rows, &k);
 }
 
 static void forward(ent_node *node)
 {
-    distill_ctx *ctx = node->ctx;
-    const ent_tensor *w = node->in[W];
-    for (size_t t = 0; t < node->in[H]->shape[0]; t++)
-        if (ctx->targets[t] >= 0)
-            ctx->rows[ctx->n_rows++] = t;
-    double loss = 0;
-    for (size_t first = 0; first < ctx->n_rows; first += ctx->chunk) {
-        chunk k = chunk_at(node, first);
-        chunk_forward(&k);
-        for (size_t r = 0; r < k.rows; r++)
-            loss += k.row[r].loss;
-        if (ctx->dh)
-            ent_gemm_weight(ctx->dh + first * w->shape[1], k.rows, k.z, w, false, 0, k.scratch);
-    }
-    ent_values(node->out)[0] = (ent_real)loss;
+    ent_head_loss_forward(node, losses);
 }
 
 static void backward(ent_node *node)
 {
-    const distill_ctx *ctx = node->ctx;
-    const size_t v = node->in[W]->shape[0], c = node->in[W]->shape[1];
-    const ent_real scale = node->out->grad[0];
-    if (node->in[H]->grad)
-        for (size_t r = 0; r < ctx->n_rows; r++)
-            ent_kernels_get()->add_scaled(node->in[H]->grad + ctx->rows[r] * c, ctx->dh + r * c, scale, c);
-    if (node->in[W]->grad == NULL)
-        return;
-    for (size_t first = 0; first < ctx->n_rows; first += ctx->chunk) {
-        chunk k = chunk_at(node, first);
-        chunk_forward(&k);
-        ent_gemm(node->in[W]->grad, c, v, c, k.rows, scale, ent_matrix_of(k.z, v, true), ent_matrix_of(k.h, c, false),
-                 1);
-    }
+    ent_head_loss_backward(node, losses);
 }
 
 static ent_status apply_with(ent_tensor **y, ent_tape *tape, ent_tensor *const *in, const int32_t *targets, size_t n,
@@ -306,14 +259,9 @@ static const ent_op_case cases[] = {
 const ent_op ent_op_distill_loss = {"distill_loss", forward, backward, cases, sizeof cases / sizeof *cases,
                                     ENT_UNREAD_OUT};
 
-static ent_status check(const ent_tape *tape, const ent_tensor *h, const ent_tensor *w, const int32_t *targets,
-                        const ent_distillation *how)
+static ent_status check(const ent_tensor *h, const ent_tensor *w, const ent_distillation *how)
 {
     ent_shape_text t[2];
-    ENT_TRY(ent_op_check_real(&ent_op_distill_loss, h));
-    if (h->n_dims != 2 || w->n_dims != 2 || h->shape[1] != w->shape[1])
-        return ent_fail(ENT_EINVAL, "distill_loss: expected h [T,C] and w [V,C], found %s and %s",
-                        ent_shape_format(&t[0], h->n_dims, h->shape), ent_shape_format(&t[1], w->n_dims, w->shape));
     if (how->count == 0 || how->count > ENT_MAX_TEACHERS || !(how->temperature > 0))
         return ent_fail(ENT_EINVAL,
                         "distill_loss: expected 1 to %d teachers and a temperature above 0, found %zu and %g",
@@ -327,46 +275,34 @@ static ent_status check(const ent_tape *tape, const ent_tensor *h, const ent_ten
                             i, h->shape[0], w->shape[0], ent_shape_format(&t[0], th->n_dims, th->shape),
                             ent_shape_format(&t[1], tw->n_dims, tw->shape));
     }
-    for (size_t i = 0; i < h->shape[0] && !ent_tape_planning(tape); i++)
-        if (targets[i] != -100 && (targets[i] < 0 || (size_t)targets[i] >= w->shape[0]))
-            return ent_fail(ENT_EINVAL, "distill_loss: target %d at %zu is outside the vocabulary of %zu",
-                            (int)targets[i], i, w->shape[0]);
     return ENT_OK;
 }
 
 ent_status ent_distill_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets,
                             const ent_distillation *how)
 {
-    ENT_TRY(check(tape, h, w, targets, how));
-    const size_t n = h->shape[0], v = w->shape[0], c = w->shape[1];
     ent_node *node;
     ent_tensor *in[2 + 2 * ENT_MAX_TEACHERS] = {h, w};
+    ENT_TRY(check(h, w, how));
     for (size_t i = 0; i < how->count; i++) {
         in[2 + 2 * i] = how->teachers[i].h;
         in[3 + 2 * i] = how->teachers[i].w;
     }
-    ENT_TRY(ent_node_new(&node, tape, &ent_op_distill_loss, in, 2 + 2 * how->count, sizeof(distill_ctx)));
+    ENT_TRY(ent_head_loss_begin(&node, tape, &ent_op_distill_loss, in, 2 + 2 * how->count, sizeof(distill_ctx),
+                                sizeof(row), targets));
     distill_ctx *ctx = node->ctx;
-    ctx->targets = targets;
-    ctx->chunk = n < CHUNK ? n : CHUNK;
     ctx->n_teachers = how->count;
     ctx->temperature = how->temperature;
     ctx->alpha = how->alpha;
-    ENT_TRY(ent_tape_buffer(&ctx->rows, tape, n * sizeof *ctx->rows));
-    if (ent_tape_recording(tape) && h->requires_grad)
-        ENT_TRY(ent_tape_buffer(&ctx->dh, tape, n * c * sizeof *ctx->dh));
-    node->traits |= w->requires_grad ? 0 : (ENT_UNREAD_IN(2 + 2 * how->count) - 1) & ~ENT_UNREAD_IN(W);
-    ENT_TRY(ent_gemm_weight_plan(&ctx->product_bytes, w, ctx->chunk));
+    if (!w->requires_grad) /* nor what the teachers give */
+        node->traits |= (ENT_UNREAD_IN(2 + 2 * how->count) - 1) & ~ENT_UNREAD_IN(ENT_HEAD_W);
     for (size_t i = 0; i < how->count; i++) {
         size_t bytes;
         const ent_distill_teacher *t = &how->teachers[i];
         ctx->teachers[i] = *t;
         ctx->widest = t->w->shape[1] > ctx->widest ? t->w->shape[1] : ctx->widest;
-        ENT_TRY(ent_gemm_weight_plan(&bytes, t->w, ctx->chunk));
-        ctx->product_bytes = bytes > ctx->product_bytes ? bytes : ctx->product_bytes;
+        ENT_TRY(ent_gemm_weight_plan(&bytes, t->w, ctx->head.chunk));
+        ctx->head.product_bytes = bytes > ctx->head.product_bytes ? bytes : ctx->head.product_bytes;
     }
-    ctx->product_bytes = (ctx->product_bytes + 63) / 64 * 64;
-    const size_t of_row = c + ctx->widest + v * (how->count > 1 ? 3 : 2);
-    node->scratch_bytes = ctx->chunk * (sizeof(row) + of_row * sizeof(ent_real)) + ctx->product_bytes;
-    return ent_node_run(loss, tape, node, 0, NULL);
+    return ent_head_loss_run(loss, tape, node, ctx->widest + w->shape[0] * (how->count > 1 ? 2 : 1));
 }
