@@ -1,14 +1,11 @@
 #include "io/gguf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/gguf_parts.h"
+#include "io/map_file.h"
 #include "src/base/mem.h"
 
 size_t ent_gguf_type_size(ent_gguf_type type)
@@ -48,39 +45,16 @@ void ent_gguf_close(ent_gguf *file)
     free(file);
 }
 
-static ent_status map(ent_gguf *file)
-{
-    struct stat status;
-    ent_status st = ENT_OK;
-    const int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ent_fail(ENT_EIO, "%s: %s", file->path, strerror(errno));
-    if (fstat(fd, &status) != 0) {
-        st = ent_fail(ENT_EIO, "%s: %s", file->path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        st = ent_fail(ENT_EIO, "%s: expected a file, found something else", file->path);
-    } else if (status.st_size == 0) {
-        st = ent_fail(ENT_EFORMAT, "%s: expected a GGUF file, found 0 bytes", file->path);
-    } else {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (data == MAP_FAILED)
-            st = ent_fail(ENT_EIO, "%s: %s", file->path, strerror(errno));
-        else
-            file->data = data;
-        file->size = (size_t)status.st_size;
-    }
-    close(fd);
-    return st;
-}
-
 ent_status ent_gguf_open(ent_gguf **out, const char *path)
 {
     ent_gguf *file;
+    void *data = NULL;
     ent_status st;
     *out = NULL;
     ENT_TRY(ent_calloc(&file, 1, sizeof *file, path));
     ENT_GO(ent_strdup(&file->path, path));
-    ENT_GO(map(file));
+    ENT_GO(ent_map_file(&data, &file->size, path, "GGUF"));
+    file->data = data;
     ENT_GO(ent_gguf_read(file));
     *out = file;
     return ENT_OK;

@@ -1,13 +1,10 @@
 #include "io/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "io/map_file.h"
 #include "io/path.h"
 #include "io/safetensors_header.h"
 #include "src/base/mem.h"
@@ -51,33 +48,6 @@ void ent_safetensors_release(const ent_safetensors *file)
             madvise(file->files[i].data, file->files[i].size, MADV_DONTNEED);
 }
 
-/* Shared and read-only: every process that maps the file uses the same pages. */
-static ent_status map(struct mapped *out, const char *path)
-{
-    struct stat status;
-    ent_status st = ENT_OK;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &status) != 0) {
-        st = ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        st = ent_fail(ENT_EIO, "%s: expected a file, found something else", path);
-    } else if (status.st_size == 0) {
-        st = ent_fail(ENT_EFORMAT, "%s: expected a safetensors file, found 0 bytes", path);
-    } else {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (data == MAP_FAILED) {
-            st = ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
-        } else {
-            out->data = data;
-            out->size = (size_t)status.st_size;
-        }
-    }
-    close(fd);
-    return st;
-}
-
 /* A header of any length may come before the data, so it may stand where its type can't be read in place. Rare. */
 static ent_status align(ent_st_entry *entry)
 {
@@ -100,7 +70,7 @@ static ent_status add_file(ent_safetensors *file, const char *path)
     struct mapped *mapped = &file->files[file->n_files++];
     *mapped = (struct mapped){0};
     ENT_TRY(ent_strdup(&mapped->path, path));
-    ENT_TRY(map(mapped, path));
+    ENT_TRY(ent_map_file(&mapped->data, &mapped->size, path, "safetensors"));
     ENT_TRY(ent_st_read_header(&entries, &count, &mapped->header, mapped->path, mapped->data, mapped->size, file->any));
     ENT_GO(ent_grow(&file->entries, &file->capacity, file->count + count, sizeof *entries, "tensors"));
     for (size_t i = 0; i < count; i++) {
