@@ -15,6 +15,12 @@ struct ent_gguf {
     const ent_gguf_tensor **tensors_by_name; /* sorted */
 };
 
+/* Bytes from n to where data may begin. */
+static inline size_t ent_gguf_padding(size_t n)
+{
+    return -n & (ENT_GGUF_ALIGNMENT - 1);
+}
+
 /* Reads what is mapped: fills all but path, data and size. */
 ent_status ent_gguf_read(ent_gguf *file);
 

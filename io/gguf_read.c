@@ -155,11 +155,6 @@ static ent_status read_tensor(ent_gguf_tensor *t, uint64_t *offset, char **names
     return take_u64(offset, c, "an offset");
 }
 
-static size_t padding(size_t n)
-{
-    return -n & (ENT_GGUF_ALIGNMENT - 1);
-}
-
 static ent_status check_alignment(const ent_gguf *file)
 {
     static const char key[] = "general.alignment";
@@ -210,7 +205,7 @@ static ent_status place(ent_gguf *file, const uint64_t *offsets, cursor *c)
 {
     const unsigned char *skipped;
     ENT_TRY(check_alignment(file));
-    const size_t before = padding((size_t)(c->at - file->data));
+    const size_t before = ent_gguf_padding((size_t)(c->at - file->data));
     ENT_TRY(take(&skipped, c, file->n_tensors == 0 && c->left < before ? c->left : before, "padding"));
     const size_t room = c->left;
     for (size_t i = 0; i < file->n_tensors; i++) {
@@ -219,7 +214,7 @@ static ent_status place(ent_gguf *file, const uint64_t *offsets, cursor *c)
             return ent_fail(ENT_EFORMAT, "%s: %s: expected it at byte %zu of the data, found %llu", file->path, t->name,
                             room - c->left, (unsigned long long)offsets[i]);
         ENT_TRY(take(&t->data, c, t->bytes, t->name));
-        const size_t behind = padding(t->bytes);
+        const size_t behind = ent_gguf_padding(t->bytes);
         const bool last = i + 1 == file->n_tensors;
         ENT_TRY(take(&skipped, c, last && c->left < behind ? c->left : behind, "padding"));
     }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/gguf.h"
+#include "io/gguf_parts.h"
 #include "io/text.h"
 #include "src/base/mem.h"
 
@@ -89,11 +89,6 @@ void ent_gguf_put_element(ent_gguf_writer *w, const char *text)
     put_text(&w->pairs, text);
 }
 
-static size_t padding(size_t n)
-{
-    return -n & (ENT_GGUF_ALIGNMENT - 1);
-}
-
 ent_status ent_gguf_add_tensor(ent_gguf_writer *w, const char *name, const ent_block_format *format, size_t n_dims,
                                const size_t *shape)
 {
@@ -110,7 +105,7 @@ ent_status ent_gguf_add_tensor(ent_gguf_writer *w, const char *name, const ent_b
         put_u64(&w->tensors, shape[i]);
     put_u32(&w->tensors, format ? format->ggml_type : 0);
     put_u64(&w->tensors, w->end);
-    w->end += bytes + padding(bytes);
+    w->end += bytes + ent_gguf_padding(bytes);
     return ENT_OK;
 }
 
@@ -132,14 +127,14 @@ static ent_status put_all(ent_streamed_file *to, const ent_gguf_writer *w, ent_g
     ENT_TRY(ent_streamed_put(to, w->pairs.data, w->pairs.n));
     ENT_TRY(ent_streamed_put(to, w->tensors.data, w->tensors.n));
     if (w->n_tensors)
-        ENT_TRY(put_zeros(to, padding((size_t)to->bytes)));
+        ENT_TRY(put_zeros(to, ent_gguf_padding((size_t)to->bytes)));
     for (size_t i = 0; i < w->n_tensors; i++) {
         const uint64_t begin = to->bytes;
         ENT_TRY(source(to, context, i));
         if (to->bytes - begin != w->bytes[i])
             return ent_fail(ENT_EINVAL, "%s: tensor %zu: expected %zu bytes, got %llu", to->path, i, w->bytes[i],
                             (unsigned long long)(to->bytes - begin));
-        ENT_TRY(put_zeros(to, padding(w->bytes[i])));
+        ENT_TRY(put_zeros(to, ent_gguf_padding(w->bytes[i])));
     }
     return ENT_OK;
 }
