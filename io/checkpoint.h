@@ -49,6 +49,11 @@ ent_status ent_checkpoint_steps(int64_t **steps, size_t *count, const char *fold
  * which holds; *beside (caller frees, also after a failure) = its path. ENT_EFORMAT, ENT_EIO. */
 ent_status ent_checkpoint_metadata(ent_json **out, char **beside, const char *h5);
 
+/* Whether the digest `found`, of `what` in `file` ("": of all of it), is the one in `entry`, a member of the metadata
+ * `where`: ENT_EFORMAT if not. */
+ent_status ent_checkpoint_check_digest(const char *file, const char *what, const char *found, const ent_json *entry,
+                                       const char *where);
+
 /* Reads the newest usable checkpoint into the caller's tensors, *state, *evals and *metadata (the caller frees). *notes
  * = one line, with newline, for each one passed over and why (the caller frees; NULL if there is none; set also on
  * failure). None usable: ENT_EFORMAT "RUN/checkpoints: no usable checkpoint: step-00000010.h5: ...".

@@ -13,8 +13,8 @@
 #include "io/yaml_json.h"
 #include "src/base/mem.h"
 
-static ent_status check_digest(const char *file, const char *what, const char *found, const ent_json *entry,
-                               const char *where)
+ent_status ent_checkpoint_check_digest(const char *file, const char *what, const char *found, const ent_json *entry,
+                                       const char *where)
 {
     const char *expected;
     ENT_TRY(ent_json_get_string(&expected, entry, "sha256", where));
@@ -35,7 +35,7 @@ static ent_status check_tensors(const char *h5, const ent_json *datasets, const 
                 continue;
             snprintf(path, sizeof path, "%s/%s", ent_ckpt_groups[group], tensors[i].name);
             ent_sha256(digest, data, ent_ckpt_bytes(&tensors[i]));
-            ENT_TRY(check_digest(h5, path, digest, ent_json_member(datasets, path), where));
+            ENT_TRY(ent_checkpoint_check_digest(h5, path, digest, ent_json_member(datasets, path), where));
         }
     return ENT_OK;
 }
@@ -127,7 +127,7 @@ static ent_status read_pair(ent_ckpt_state *state, ent_ckpt_evals *evals, ent_js
     ENT_GO(ent_ckpt_path(&h5, folder, step, "h5"));
     ENT_GO(ent_sha256_file(digest, h5));
     ENT_GO(ent_checkpoint_metadata(&metadata, &beside, h5));
-    ENT_GO(check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside));
+    ENT_GO(ent_checkpoint_check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside));
     if (!ent_json_is_object(ent_json_member(metadata, "decides")))
         ENT_GO(ent_fail(ENT_EFORMAT, "%s: decides: expected an object", beside));
     ENT_GO(check_decides(ent_json_member(metadata, "decides"), decides, h5));
@@ -195,7 +195,7 @@ ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, 
     *metadata = NULL;
     ENT_GO(ent_sha256_file(digest, path));
     ENT_GO(ent_checkpoint_metadata(metadata, &beside, path));
-    ENT_GO(check_digest(path, "", digest, ent_json_member(*metadata, "file"), beside));
+    ENT_GO(ent_checkpoint_check_digest(path, "", digest, ent_json_member(*metadata, "file"), beside));
     ENT_GO(ent_hdf5_checkpoint_list(out, path, path));
     ENT_GO(check_tensors(path, ent_json_member(*metadata, "datasets"), beside, out->tensors, out->count));
 done:

@@ -14,22 +14,11 @@
 #include "launch/verify_parts.h"
 #include "src/base/mem.h"
 
-static ent_status check_digest(const char *h5, const char *what, const char *digest, const ent_json *entry,
-                               const char *beside)
-{
-    const char *expected;
-    ENT_TRY(ent_json_get_string(&expected, entry, "sha256", beside));
-    if (strcmp(expected, digest) != 0)
-        return ent_fail(ENT_EFORMAT, "%s: %s%shas SHA-256 %.16s..., its metadata says %.16s...", h5, what,
-                        *what ? " " : "", digest, expected);
-    return ENT_OK;
-}
-
 static ent_status check_file(const char *h5, const ent_json *metadata, const char *beside)
 {
     char digest[ENT_SHA256_SIZE];
     ENT_TRY(ent_sha256_file(digest, h5));
-    return check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside);
+    return ent_checkpoint_check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside);
 }
 
 /* --- tensors --- */
@@ -78,7 +67,7 @@ static ent_status check_dataset(ent_hdf5_reader *r, size_t i, float *x, double *
     const ent_json *entry = ent_json_member(ent_json_member(metadata, "datasets"), d->path);
     if (entry == NULL)
         return ent_fail(ENT_EFORMAT, "%s: datasets: has no %s, which %s holds", beside, d->path, h5);
-    ENT_TRY(check_digest(h5, d->path, digest, entry, beside));
+    ENT_TRY(ent_checkpoint_check_digest(h5, d->path, digest, entry, beside));
     return check_shape(h5, d, entry);
 }
 
