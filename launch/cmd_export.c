@@ -7,7 +7,6 @@
 #include "launch/options.h"
 #include "launch/placement.h"
 #include "launch/signals.h"
-#include "src/base/tiles.h"
 
 static const char usage[] =
     "usage: entrenar export --model DIR --adapter DIR|CKPT.h5 --to FORMAT --out PATH [--type TYPE]\n\n"
@@ -78,18 +77,6 @@ static ent_status parse(arguments *a, int argc, char **argv)
     return ENT_OK;
 }
 
-static ent_status use_all_cores(void)
-{
-    ent_comm *comm = NULL;
-    ent_placement place;
-    ENT_TRY(ent_comm_self(&comm));
-    const ent_status st = ent_place(&place, comm, 0);
-    ent_comm_free(comm);
-    if (st == ENT_OK)
-        ent_set_threads(place.threads);
-    return st;
-}
-
 /* What a person can mend before trying again. */
 static bool is_input(ent_status st)
 {
@@ -110,7 +97,7 @@ int ent_cmd_export(int argc, char **argv)
         return ENT_EXIT_DONE;
     }
     ent_signals_catch();
-    ent_status st = use_all_cores();
+    ent_status st = ent_use_all_cores();
     if (st == ENT_OK)
         st = ent_export_run(&report, &a.options);
     if (st == ENT_OK)

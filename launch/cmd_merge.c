@@ -12,7 +12,6 @@
 #include "launch/placement.h"
 #include "launch/signals.h"
 #include "src/base/mem.h"
-#include "src/base/tiles.h"
 
 static const char usage[] =
     "usage: entrenar merge --model DIR --adapter DIR --out DIR [OPTIONS]\n"
@@ -275,23 +274,11 @@ static ent_status parse(arguments *a, int argc, char **argv)
     return a->method ? check_method(a) : check_fold(a);
 }
 
-static ent_status use_all_cores(void)
-{
-    ent_comm *comm = NULL;
-    ent_placement place;
-    ENT_TRY(ent_comm_self(&comm));
-    const ent_status st = ent_place(&place, comm, 0);
-    ent_comm_free(comm);
-    if (st == ENT_OK)
-        ent_set_threads(place.threads);
-    return st;
-}
-
 static int merge(const ent_merge_options *options)
 {
     ent_merge_job *job = NULL;
     size_t tensors, numbers, bytes;
-    ent_status st = use_all_cores();
+    ent_status st = ent_use_all_cores();
     if (st == ENT_OK)
         st = ent_merge_job_open(&job, options);
     int code = st == ENT_OK || st == ENT_ENOMEM ? ENT_EXIT_FAILED : ENT_EXIT_USAGE;

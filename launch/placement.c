@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/base/tiles.h"
+
 typedef struct seat { /* where a rank sits; told to all */
     char host[64];
     cpu_set_t cores;
@@ -39,4 +41,16 @@ ent_status ent_place(ent_placement *out, ent_comm *comm, int64_t wanted)
     ENT_TRY(comm->sum_i64(comm, &used, 1));
     out->idle = used < out->cores ? out->cores - (int)used : 0;
     return ENT_OK;
+}
+
+ent_status ent_use_all_cores(void)
+{
+    ent_comm *comm = NULL;
+    ent_placement place;
+    ENT_TRY(ent_comm_self(&comm));
+    const ent_status st = ent_place(&place, comm, 0);
+    ent_comm_free(comm);
+    if (st == ENT_OK)
+        ent_set_threads(place.threads);
+    return st;
 }

@@ -17,4 +17,7 @@ typedef struct ent_placement {
  * at least one. Collective. */
 ent_status ent_place(ent_placement *out, ent_comm *comm, int64_t wanted);
 
+/* Sets the threads of a process that is alone: as many as cores it may use. */
+ent_status ent_use_all_cores(void);
+
 #endif
