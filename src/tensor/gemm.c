@@ -88,13 +88,11 @@ static void pack_b(const ent_product *p, ent_packed to, size_t j, size_t n, size
 /* While tiles are computed, what is packed next comes nearer: lines [begin, end) of B's group of columns at j. */
 static void fetch(const ent_matrix *b, size_t j, size_t n, size_t l, size_t k, size_t begin, size_t end)
 {
-    const size_t first = b->transposed ? l : j, count = b->transposed ? k : n;
-    for (size_t i = begin; i < end; i++) {
-        const size_t line = i + (b->transposed ? j : l);
-        const char *to = ent_matrix_at(b, line, first + count);
-        for (const char *byte = ent_matrix_at(b, line, first); byte < to; byte += 64)
-            __builtin_prefetch(byte, 0, 2);
-    }
+    for (size_t i = begin; i < end; i++)
+        if (b->transposed)
+            ent_matrix_fetch(b, j + i, l, k);
+        else
+            ent_matrix_fetch(b, l + i, j, n);
 }
 
 static void tiles(const ent_product *p, ent_packed from, size_t i, size_t m, size_t j, size_t n, size_t k, size_t l)

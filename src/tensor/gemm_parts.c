@@ -39,6 +39,13 @@ void ent_matrix_read(ent_real *to, const ent_matrix *m, size_t line, size_t j, s
         ent_kernels_get()->round_bf16(to, to, n);
 }
 
+void ent_matrix_fetch(const ent_matrix *m, size_t line, size_t j, size_t n)
+{
+    const char *end = ent_matrix_at(m, line, j + n);
+    for (const char *byte = ent_matrix_at(m, line, j); byte < end; byte += 64)
+        __builtin_prefetch(byte, 0, 2);
+}
+
 static void multiply(const ent_product *p, size_t first_row, size_t end_row, size_t first_column, size_t end_column)
 {
     const ent_packed packed = {memory.numbers.a, memory.numbers.b, memory.numbers.line,

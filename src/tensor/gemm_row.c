@@ -36,19 +36,15 @@ static void columns(const ent_row_product *p, size_t j, size_t n)
     const ent_matrix *b = &p->b;
     for (size_t l = 0; l == 0 || l < p->k; l += ENT_PRODUCT_DEPTH) {
         const size_t k = p->k - l < ENT_PRODUCT_DEPTH ? p->k - l : ENT_PRODUCT_DEPTH;
-        const size_t at = b->transposed ? j * b->stride + l : l * b->stride + j;
         const ent_real *terms = terms_of(&p->a, l, k), beta = l == 0 ? p->beta : 1;
         if (b->dtype == ENT_REAL_DTYPE) {
-            kernels->row(p->c + j, n, k, terms, (const ent_real *)b->data + at, b->stride, !b->transposed, p->alpha,
-                         beta);
+            kernels->row(p->c + j, n, k, terms, b->transposed ? ent_matrix_at(b, j, l) : ent_matrix_at(b, l, j),
+                         b->stride, !b->transposed, p->alpha, beta);
             continue;
         }
         for (size_t i = 0; i < n; i++) {
-            if (j + n + i < p->n) { /* of the next columns */
-                const char *end = ent_matrix_at(b, j + n + i, l + k);
-                for (const char *byte = ent_matrix_at(b, j + n + i, l); byte < end; byte += 64)
-                    __builtin_prefetch(byte, 0, 2);
-            }
+            if (j + n + i < p->n) /* of the next columns */
+                ent_matrix_fetch(b, j + n + i, l, k);
             ent_matrix_read(memory.b + i * k, b, j + i, l, k);
         }
         kernels->row(p->c + j, n, k, terms, memory.b, k, false, p->alpha, beta);
