@@ -7,9 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/path.h"
 #include "io/text.h"
@@ -75,6 +77,37 @@ static inline void assert_files_equal(const char *a, const char *b)
     assert_memory_equal(x, y, n);
     free(x);
     free(y);
+}
+
+/* The only file in the folder; its path, and what stat says. */
+static inline struct stat only_file(char path[400], const char *folder)
+{
+    struct stat info;
+    int count = 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        count++;
+        snprintf(path, 400, "%s/%s", folder, e->d_name);
+    }
+    closedir(dir);
+    assert_int_equal(count, 1);
+    assert_int_equal(stat(path, &info), 0);
+    return info;
+}
+
+/* One bit of the byte at `at`. */
+static inline void flip_bit(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, at, SEEK_SET);
+    const int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ 4, f);
+    fclose(f);
 }
 
 #endif

@@ -15,44 +15,7 @@
 #include "src/kernel/product.h"
 #include "src/tensor/gemm.h"
 #include "src/tensor/gemm_int8.h"
-
-static float *random_matrix(size_t n, uint32_t unit)
-{
-    const ent_rng rng = {.seed = 1, .stream = ENT_STREAM_INIT, .unit = unit};
-    float *x = malloc(n * sizeof *x);
-    uint32_t words[4];
-    for (size_t i = 0; i < n; i++) {
-        if (i % 4 == 0)
-            ent_philox(words, &rng, (uint32_t)(i / 4));
-        x[i] = (float)(words[i % 4] >> 8) * 0x1p-23f - 1;
-    }
-    return x;
-}
-
-static double element(ent_matrix m, size_t i, size_t j)
-{
-    const size_t at = m.transposed ? j * m.stride + i : i * m.stride + j;
-    switch (m.dtype) {
-    case ENT_DTYPE_BF16:
-        return (double)ent_bf16_to_f32(((const uint16_t *)m.data)[at]);
-    case ENT_DTYPE_F16:
-        return (double)ent_f16_to_f32(((const uint16_t *)m.data)[at]);
-    default:
-        return (double)((const float *)m.data)[at];
-    }
-}
-
-/* The operations that src/kernel/product.h promises. */
-static float fused(float c, ent_matrix a, ent_matrix b, size_t i, size_t j, size_t k, float alpha, float beta)
-{
-    for (size_t begin = 0; begin < k; begin += ENT_PRODUCT_DEPTH) {
-        float sum = 0;
-        for (size_t l = begin; l < k && l < begin + ENT_PRODUCT_DEPTH; l++)
-            sum = fmaf((float)element(a, i, l), (float)element(b, l, j), sum);
-        c = fmaf(alpha, sum, (begin ? 1 : beta) * c);
-    }
-    return c;
-}
+#include "tests/matrix_helpers.h"
 
 static void check(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtype, float alpha, float beta)
 {
@@ -79,7 +42,7 @@ static void check(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtyp
             if (fabs((double)c[i * n + j] - want) > 1e-4 * (1 + fabs(want)))
                 fail_msg("%zux%zux%zu %d%d dtype %d at %zu,%zu: %g, expected %g", m, n, k, ta, tb, (int)dtype, i, j,
                          (double)c[i * n + j], want);
-            const float exact = fused(start[i * n + j], ma, mb, i, j, k, alpha, beta);
+            const float exact = promised(ma, mb, i, j, k, alpha, beta, start[i * n + j]);
             if (c[i * n + j] != exact)
                 fail_msg("%zux%zux%zu %d%d dtype %d at %zu,%zu: %a, expected %a", m, n, k, ta, tb, (int)dtype, i, j,
                          (double)c[i * n + j], (double)exact);

@@ -13,15 +13,7 @@
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm_onednn.h"
-
-static float *random_numbers(size_t n, uint32_t unit)
-{
-    const ent_rng rng = {.seed = 1, .stream = ENT_STREAM_INIT, .unit = unit};
-    float *x = malloc(n * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = 2 * ent_random_uniform(&rng, i) - 1;
-    return x;
-}
+#include "tests/matrix_helpers.h"
 
 /* A sum of k + 1 numbers is off by at most k 2^-24 of the sum of their sizes, each product by half of that of one. */
 static void check_values(const float *c, const float *start, const float *a, const ent_tensor *w, size_t m,
@@ -49,7 +41,7 @@ static void check(size_t m, const ent_tensor *w, bool transposed, float beta)
 {
     enum { BEHIND = 64 };
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
-    float *a = random_numbers(m * k, 2), *start = random_numbers(m * n + BEHIND, 3);
+    float *a = random_matrix(m * k, 2), *start = random_matrix(m * n + BEHIND, 3);
     float *first = malloc((m * n + BEHIND) * sizeof *first), *c = malloc((m * n + BEHIND) * sizeof *c);
     for (int threads = 1; threads <= 3; threads++) {
         size_t bytes;
@@ -80,7 +72,7 @@ static void products_are_right_for_any_number_of_threads(void **state)
     }
     print_message("%s, in fp32\n", ent_onednn_name());
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        float *values = random_numbers(sizes[i][1] * sizes[i][2], 4);
+        float *values = random_matrix(sizes[i][1] * sizes[i][2], 4);
         const ent_tensor w = {.n_dims = 2, .shape = {sizes[i][1], sizes[i][2]}, .data = values};
         check(sizes[i][0], &w, true, 0);
         check(sizes[i][0], &w, false, 1);

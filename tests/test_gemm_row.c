@@ -13,41 +13,7 @@
 #include "src/base/tiles.h"
 #include "src/kernel/product.h"
 #include "src/tensor/gemm.h"
-
-static float *random_matrix(size_t n, uint32_t unit)
-{
-    const ent_rng rng = {.seed = 1, .stream = ENT_STREAM_INIT, .unit = unit};
-    float *x = malloc(n * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = 2 * ent_random_uniform(&rng, i) - 1;
-    return x;
-}
-
-static double element(ent_matrix m, size_t i, size_t j)
-{
-    const size_t at = m.transposed ? j * m.stride + i : i * m.stride + j;
-    switch (m.dtype) {
-    case ENT_DTYPE_BF16:
-        return (double)ent_bf16_to_f32(((const uint16_t *)m.data)[at]);
-    case ENT_DTYPE_F16:
-        return (double)ent_f16_to_f32(((const uint16_t *)m.data)[at]);
-    default:
-        return (double)((const float *)m.data)[at];
-    }
-}
-
-/* An element of alpha A B + beta C, operation by operation as src/kernel/product.h says. */
-static float chain(ent_matrix a, ent_matrix b, size_t i, size_t j, size_t k, float alpha, float beta, float c)
-{
-    for (size_t l = 0; l == 0 || l < k; l += ENT_PRODUCT_DEPTH) {
-        float sum = 0;
-        for (size_t t = l; t < k && t < l + ENT_PRODUCT_DEPTH; t++)
-            sum = fmaf((float)element(a, i, t), (float)element(b, t, j), sum);
-        const float of_c = l == 0 ? beta : 1;
-        c = of_c == 0 ? alpha * sum : fmaf(alpha, sum, of_c * c);
-    }
-    return c;
-}
+#include "tests/matrix_helpers.h"
 
 static void check_bits(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype dtype, float beta)
 {
@@ -64,7 +30,7 @@ static void check_bits(size_t m, size_t n, size_t k, bool ta, bool tb, ent_dtype
         ent_set_threads(way == 1 ? 3 : 1);
         (way == 2 ? ent_gemm_serial : ent_gemm)(c, n, m, n, k, 0.75f, ma, mb, beta);
         for (size_t i = 0; i < m * n; i++) {
-            const float want = chain(ma, mb, i / n, i % n, k, 0.75f, beta, start[i]);
+            const float want = promised(ma, mb, i / n, i % n, k, 0.75f, beta, start[i]);
             if (memcmp(&c[i], &want, sizeof want) != 0)
                 fail_msg("%zux%zux%zu %d%d dtype %d at %zu: %a, expected %a", m, n, k, ta, tb, (int)dtype, i,
                          (double)c[i], (double)want);

@@ -1,28 +1,12 @@
 /* Weights as bf16 and int8 in a file that is made once and mapped: of models stored as f32, bf16, f16 and f64, where it
  * is damaged, and where the model or what it becomes has changed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <dirent.h>
 
-#include "io/path.h"
 #include "io/weights_cache.h"
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
-
-#define OK(call)                           \
-    do {                                   \
-        if ((call) != ENT_OK)              \
-            fail_msg("%s", ent_message()); \
-    } while (0)
+#include "tests/file_helpers.h"
 
 enum { ROWS = 70, COLUMNS = 333, N = ROWS * COLUMNS };
 
@@ -39,8 +23,8 @@ static ent_tensor *add(model *m, const char *name, size_t n_dims, ent_dtype dtyp
                        ent_compute compute)
 {
     ent_tensor *t;
-    OK(ent_params_declare(&t, &m->params, name, n_dims, n_dims == 2 ? (size_t[]){ROWS, COLUMNS} : (size_t[]){COLUMNS},
-                          false));
+    assert_ok(ent_params_declare(&t, &m->params, name, n_dims,
+                                 n_dims == 2 ? (size_t[]){ROWS, COLUMNS} : (size_t[]){COLUMNS}, false));
     t->dtype = dtype;
     t->data = data;
     t->compute = compute;
@@ -55,7 +39,7 @@ static void bind_again(model *m)
     add(m, "b", 2, ENT_DTYPE_F16, m->b, ENT_COMPUTE_BF16);
     add(m, "c", 2, ENT_DTYPE_BF16, m->c, ENT_COMPUTE_BF16);
     add(m, "d", 2, ENT_DTYPE_F64, m->d, ENT_COMPUTE_BF16);
-    OK(ent_params_seal(&m->params));
+    assert_ok(ent_params_seal(&m->params));
 }
 
 /* The same with two of int8, from f32 and from bf16, between and behind those of bf16. */
@@ -67,7 +51,7 @@ static void bind_int8(model *m)
     add(m, "norm", 1, ENT_DTYPE_F32, m->norm, ENT_COMPUTE_FP32);
     add(m, "b", 2, ENT_DTYPE_F16, m->b, ENT_COMPUTE_BF16);
     add(m, "g", 2, ENT_DTYPE_F16, m->b, ENT_COMPUTE_INT8)->column_factors = m->factors[1];
-    OK(ent_params_seal(&m->params));
+    assert_ok(ent_params_seal(&m->params));
 }
 
 static int set_up(void **state)
@@ -115,30 +99,11 @@ static void check_values(const model *m)
     assert_ptr_equal(m->params.items[3]->tensor.data, m->c);
 }
 
-/* The only file in the folder; its path, and what stat says. */
-static struct stat only_file(char path[400], const model *m)
-{
-    struct stat info;
-    int count = 0;
-    DIR *dir = opendir(m->dir);
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        count++;
-        snprintf(path, 400, "%s/%s", m->dir, e->d_name);
-    }
-    closedir(dir);
-    assert_int_equal(count, 1);
-    assert_int_equal(stat(path, &info), 0);
-    return info;
-}
-
 static void open_and_check(model *m, bool verify, bool noted)
 {
     ent_weights_cache *cache;
     bind_again(m);
-    OK(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
     assert_non_null(cache);
     check_values(m);
     assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
@@ -150,11 +115,11 @@ static void it_is_made_once(void **state)
     model *m = *state;
     char path[400];
     open_and_check(m, true, false);
-    const struct stat made = only_file(path, m);
+    const struct stat made = only_file(path, m->dir);
     assert_int_equal(made.st_size, 128 + 3 * ((N * 2 + 63) / 64 * 64));
     for (int verify = 0; verify < 2; verify++) {
         open_and_check(m, verify, false);
-        assert_int_equal(only_file(path, m).st_ino, made.st_ino);
+        assert_int_equal(only_file(path, m->dir).st_ino, made.st_ino);
     }
 }
 
@@ -162,14 +127,14 @@ static void a_rank_that_finds_none_makes_it(void **state)
 {
     char path[400];
     open_and_check(*state, false, false);
-    only_file(path, *state);
+    only_file(path, ((const model *)*state)->dir);
 }
 
 static void in_memory_nothing_is_written(void **state)
 {
     model *m = *state;
     ent_weights_cache *cache;
-    OK(ent_weights_cache_open(&cache, &m->params, NULL, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true));
     check_values(m);
     ent_weights_cache_close(cache);
     assert_int_equal(rmdir(m->dir), 0);
@@ -181,7 +146,7 @@ static void nothing_is_made_of_nothing(void **state)
     ent_weights_cache *cache;
     for (size_t i = 0; i < m->params.count; i++)
         m->params.items[i]->tensor.compute = ENT_COMPUTE_FP32;
-    OK(ent_weights_cache_open(&cache, &m->params, m->dir, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true));
     assert_null(cache);
     assert_int_equal(rmdir(m->dir), 0);
 }
@@ -197,11 +162,11 @@ static void a_large_one_is_written_in_pieces(void **state)
     float *values = malloc(LARGE * sizeof *values);
     for (size_t i = 0; i < LARGE; i++)
         values[i] = (float)i;
-    OK(ent_params_declare(&t, &params, "large", 2, (size_t[]){400, 1500}, false));
+    assert_ok(ent_params_declare(&t, &params, "large", 2, (size_t[]){400, 1500}, false));
     t->data = values;
     t->compute = ENT_COMPUTE_BF16;
-    OK(ent_params_seal(&params));
-    OK(ent_weights_cache_open(&cache, &params, m->dir, true));
+    assert_ok(ent_params_seal(&params));
+    assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true));
     for (size_t i = 0; i < LARGE; i++)
         assert_int_equal(((const uint16_t *)t->data)[i], ent_f32_to_bf16(values[i]));
     ent_weights_cache_close(cache);
@@ -216,13 +181,7 @@ static void damage(const char *path, long at, long size)
         assert_int_equal(truncate(path, size - 1), 0);
         return;
     }
-    FILE *f = fopen(path, "r+b");
-    assert_non_null(f);
-    fseek(f, at, SEEK_SET);
-    const int c = fgetc(f);
-    fseek(f, at, SEEK_SET);
-    fputc(c ^ 4, f);
-    fclose(f);
+    flip_bit(path, at);
 }
 
 static void a_damaged_one_is_made_anew(void **state)
@@ -230,12 +189,12 @@ static void a_damaged_one_is_made_anew(void **state)
     model *m = *state;
     char path[400];
     open_and_check(m, true, false);
-    const long size = (long)only_file(path, m).st_size;
+    const long size = (long)only_file(path, m->dir).st_size;
     const long places[] = {0, 20, 74, 100, 128, 128 + N, 128 + 2 * N - 1, size - 64 - N, size};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         damage(path, places[i], size);
         open_and_check(m, true, true);
-        assert_int_equal(only_file(path, m).st_size, size);
+        assert_int_equal(only_file(path, m->dir).st_size, size);
         open_and_check(m, true, false);
     }
 }
@@ -279,7 +238,7 @@ static void open_int8(model *m, bool verify, bool noted)
 {
     ent_weights_cache *cache;
     bind_int8(m);
-    OK(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
     check_int8(m);
     assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
     ent_weights_cache_close(cache);
@@ -293,15 +252,15 @@ static void int8_stands_beside_bf16(void **state)
     char path[400];
     ent_weights_cache *cache;
     bind_int8(m);
-    OK(ent_weights_cache_open(&cache, &m->params, NULL, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true));
     check_int8(m);
     ent_weights_cache_close(cache);
     open_int8(m, true, false);
-    const struct stat made = only_file(path, m);
+    const struct stat made = only_file(path, m->dir);
     assert_int_equal(made.st_size, 128 + 2 * (BF16 + NUMBERS + SCALES));
     for (int verify = 0; verify < 2; verify++) {
         open_int8(m, verify, false);
-        assert_int_equal(only_file(path, m).st_ino, made.st_ino);
+        assert_int_equal(only_file(path, m->dir).st_ino, made.st_ino);
     }
 }
 
@@ -310,7 +269,7 @@ static void damage_of_int8_is_seen(void **state)
     model *m = *state;
     char path[400];
     open_int8(m, true, false);
-    const long size = (long)only_file(path, m).st_size, first = 128 + BF16, second = size - NUMBERS - SCALES;
+    const long size = (long)only_file(path, m->dir).st_size, first = 128 + BF16, second = size - NUMBERS - SCALES;
     const long places[] = {first,
                            first + N - 1,
                            first + NUMBERS,
@@ -322,7 +281,7 @@ static void damage_of_int8_is_seen(void **state)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         damage(path, places[i], size);
         open_int8(m, true, true);
-        assert_int_equal(only_file(path, m).st_size, size);
+        assert_int_equal(only_file(path, m->dir).st_size, size);
         open_int8(m, true, false);
     }
 }
@@ -351,7 +310,7 @@ static void other_factors_or_types_are_another_file(void **state)
     assert_int_equal(files_in(m->dir), 2);
     bind_int8(m);
     m->params.items[4]->tensor.compute = ENT_COMPUTE_BF16; /* chosen otherwise */
-    OK(ent_weights_cache_open(&cache, &m->params, m->dir, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true));
     assert_int_equal(m->params.items[4]->tensor.dtype, ENT_DTYPE_BF16);
     ent_weights_cache_close(cache);
     assert_int_equal(files_in(m->dir), 3);
@@ -371,12 +330,12 @@ static void large_int8_is_written_in_pieces(void **state)
     for (size_t j = 0; j < WIDE; j++)
         factors[j] = j % 2 ? 2 : 0.5f;
     for (int again = 0; again < 2; again++) {
-        OK(ent_params_declare(&t, &params, "large", 2, (size_t[]){MANY, WIDE}, false));
+        assert_ok(ent_params_declare(&t, &params, "large", 2, (size_t[]){MANY, WIDE}, false));
         t->data = values;
         t->compute = ENT_COMPUTE_INT8;
         t->column_factors = factors;
-        OK(ent_params_seal(&params));
-        OK(ent_weights_cache_open(&cache, &params, m->dir, true));
+        assert_ok(ent_params_seal(&params));
+        assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true));
         if (again)
             check_rows(t, values, factors);
         assert_null(ent_weights_cache_note(cache));
@@ -396,7 +355,7 @@ static void a_changed_model_makes_it_anew(void **state)
     m->a[N / 2] += 1; /* and one of the sample: another name */
     bind_again(m);
     ent_weights_cache *cache;
-    OK(ent_weights_cache_open(&cache, &m->params, m->dir, false));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, false));
     check_values(m);
     ent_weights_cache_close(cache);
 }
