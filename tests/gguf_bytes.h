@@ -1,4 +1,5 @@
-/* GGUF files made by hand, from the specification. */
+/* GGUF files made by hand, from the specification, in the FOLDER that each program has of its own: they run side by
+ * side. */
 #ifndef ENT_TESTS_GGUF_BYTES_H
 #define ENT_TESTS_GGUF_BYTES_H
 
@@ -82,8 +83,8 @@ static inline void small(bytes *b)
 
 static inline ent_status open_bytes(ent_gguf **out, const bytes *b)
 {
-    put_file("scratch/gguf/x.gguf", b->data, b->n);
-    return ent_gguf_open(out, "scratch/gguf/x.gguf");
+    put_file(FOLDER "/x.gguf", b->data, b->n);
+    return ent_gguf_open(out, FOLDER "/x.gguf");
 }
 
 #endif

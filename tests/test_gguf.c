@@ -1,4 +1,5 @@
 /* GGUF files: bytes against a file made by hand from the specification, and what it says, failed writes. */
+#define FOLDER "scratch/gguf"
 #include "gguf_bytes.h"
 
 static ent_status put_small(ent_streamed_file *to, void *context, size_t i)
@@ -28,8 +29,8 @@ static void written_bytes_are_the_specified_ones(void **state)
     ent_gguf_put_element(w, "");
     assert_ok(ent_gguf_add_tensor(w, "m", NULL, 2, (size_t[]){2, 3}));
     assert_ok(ent_gguf_add_tensor(w, "v", ent_block_format_by_name("F16"), 1, (size_t[]){2}));
-    assert_ok(ent_gguf_write(&written, "scratch/gguf/w.gguf", w, put_small, NULL, NULL, NULL));
-    char *found = get_file(&n, "scratch/gguf/w.gguf");
+    assert_ok(ent_gguf_write(&written, FOLDER "/w.gguf", w, put_small, NULL, NULL, NULL));
+    char *found = get_file(&n, FOLDER "/w.gguf");
     assert_int_equal(n, b.n);
     assert_memory_equal(found, b.data, n);
     ent_sha256(digest, b.data, b.n);
@@ -96,7 +97,7 @@ static void failed_writes_leave_nothing(void **state)
     (void)state;
     ent_gguf_writer *w;
     ent_gguf_written written;
-    const char *path = "scratch/gguf/w.gguf";
+    const char *path = FOLDER "/w.gguf";
     scratch("gguf");
     assert_ok(ent_gguf_writer_new(&w));
     assert_fails(ent_gguf_add_tensor(w, "t", ent_block_format_by_name("Q8_0"), 2, (size_t[]){2, 48}), ENT_EINVAL,
@@ -113,7 +114,7 @@ static void failed_writes_leave_nothing(void **state)
     assert_fails(ent_gguf_write(&written, path, w, put_nothing, NULL, deny, "it is wrong"), ENT_ENUMERIC,
                  "it is wrong");
     ent_gguf_writer_free(w);
-    assert_int_equal(system("test -z \"$(ls -A scratch/gguf)\""), 0);
+    assert_int_equal(system("test -z \"$(ls -A " FOLDER ")\""), 0);
 }
 
 int main(void)

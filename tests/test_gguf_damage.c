@@ -1,4 +1,5 @@
 /* GGUF files that are damaged or lie: an error that says which, and nothing else. */
+#define FOLDER "scratch/gguf_damage"
 #include "gguf_bytes.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ static void cut_files_are_refused(void **state)
     (void)state;
     bytes b;
     ent_gguf *f;
-    scratch("gguf");
+    scratch("gguf_damage");
     small(&b);
     const size_t whole = b.n - 28; /* but for the last padding */
     for (b.n = 0; b.n < whole; b.n++)
@@ -48,17 +49,17 @@ static void changed_bytes_do_no_harm(void **state)
     (void)state;
     static const unsigned char changes[] = {0xff, 0x80, 0x01, 0x40, 0x09, 0x00};
     bytes b;
-    scratch("gguf");
+    scratch("gguf_damage");
     small(&b);
-    put_file("scratch/gguf/x.gguf", b.data, b.n);
-    const int fd = open("scratch/gguf/x.gguf", O_WRONLY);
+    put_file(FOLDER "/x.gguf", b.data, b.n);
+    const int fd = open(FOLDER "/x.gguf", O_WRONLY);
     size_t refused = 0;
     for (size_t at = 0; at < b.n; at++)
         for (size_t c = 0; c < sizeof changes; c++) {
             ent_gguf *f = NULL;
             const unsigned char changed = b.data[at] ^ changes[c]; /* the last one puts it back */
             assert_int_equal(pwrite(fd, &changed, 1, (off_t)at), 1);
-            if (ent_gguf_open(&f, "scratch/gguf/x.gguf") == ENT_OK)
+            if (ent_gguf_open(&f, FOLDER "/x.gguf") == ENT_OK)
                 look(f, b.n);
             assert_true(f || changes[c]);
             refused += f == NULL;
@@ -229,7 +230,7 @@ static void lies_are_refused(void **state)
         {long_name, ENT_EFORMAT, "a tensor's name: expected 1 to 63 visible characters"},
         {same_name, ENT_EFORMAT, "t: stands twice"},
     };
-    scratch("gguf");
+    scratch("gguf_damage");
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         bytes b = {.n = 0};
         ent_gguf *f;
@@ -238,8 +239,8 @@ static void lies_are_refused(void **state)
         assert_null(f);
     }
     ent_gguf *f;
-    assert_fails(ent_gguf_open(&f, "scratch/gguf"), ENT_EIO, "expected a file");
-    assert_fails(ent_gguf_open(&f, "scratch/gguf/none"), ENT_EIO, "No such file");
+    assert_fails(ent_gguf_open(&f, FOLDER), ENT_EIO, "expected a file");
+    assert_fails(ent_gguf_open(&f, FOLDER "/none"), ENT_EIO, "No such file");
 }
 
 int main(void)

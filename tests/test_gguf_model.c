@@ -1,5 +1,6 @@
 /* Models in GGUF files: names, the order of rows and RoPE factors against formulas of their own; settings written and
  * read; numbers of every type read back under Hugging Face's names; what is refused. */
+#define FOLDER "scratch/gguf_model"
 #include "gguf_bytes.h"
 
 #include <math.h>
@@ -154,8 +155,8 @@ static ent_status through_a_file(ent_model_config *out, ent_model_config c, ent_
         assert_ok(ent_gguf_add_tensor(w, "blk.0.attn_q.bias", NULL, 1, (size_t[]){1}));
         if (c.rope_scaling == ENT_ROPE_LLAMA3)
             assert_ok(ent_gguf_add_tensor(w, ENT_GGUF_ROPE_FREQS, NULL, 1, (size_t[]){c.head_dim / 2}));
-        assert_ok(ent_gguf_write(&written, "scratch/gguf/s.gguf", w, put_factors, &c, NULL, NULL));
-        assert_ok(ent_gguf_open(&f, "scratch/gguf/s.gguf"));
+        assert_ok(ent_gguf_write(&written, FOLDER "/s.gguf", w, put_factors, &c, NULL, NULL));
+        assert_ok(ent_gguf_open(&f, FOLDER "/s.gguf"));
         st = ent_gguf_read_model(out, f);
     }
     ent_gguf_writer_free(w);
@@ -167,7 +168,7 @@ static void settings_come_back(void **state)
 {
     (void)state;
     static const char *const types[] = {"llama", "mistral", "qwen2", "qwen3", "llama", "qwen2"};
-    scratch("gguf");
+    scratch("gguf_model");
     for (size_t i = 0; i < 6; i++) {
         ent_model_config c = i == 4 ? llama3() : plain, r;
         ent_text notes = {0};
@@ -200,7 +201,7 @@ static void what_llama_cpp_lacks_is_refused(void **state)
     (void)state;
     ent_model_config c = plain, r;
     ent_text notes = {0};
-    scratch("gguf");
+    scratch("gguf_model");
     strcpy(c.model_type, "qwen3");
     c.qk_norm = c.qkv_bias = true;
     assert_fails(through_a_file(&r, c, &notes), ENT_EUNSUPPORTED,
@@ -302,7 +303,7 @@ static void settings_that_lie_are_refused(void **state)
         {"llama.attention.layer_norm_rms_epsilon", 6, &large, ENT_EFORMAT,
          "epsilon: expected a number above 0, at most 1, found"},
     };
-    scratch("gguf");
+    scratch("gguf_model");
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
         assert_fails(settings_with(lies[i].key, lies[i].type, lies[i].value), lies[i].code, lies[i].message);
     assert_ok(settings_with("llama.rope.scaling.type", 8, "linear"));
@@ -349,7 +350,7 @@ static void numbers_come_back_under_their_names(void **state)
     (void)state;
     static const char *const formats[] = {"F32", "F16", "BF16", "Q8_0", "Q5_0", "Q4_1", "Q4_0"};
     static const float errors[] = {0, 4e-4f, 4e-3f, 8e-3f, 7e-2f, 0.15f, 0.2f}; /* of numbers up to 4 */
-    scratch("gguf");
+    scratch("gguf_model");
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         const ent_block_format *format = ent_block_format_by_name(formats[i]);
         ent_gguf_writer *w;
@@ -359,10 +360,10 @@ static void numbers_come_back_under_their_names(void **state)
         assert_ok(ent_gguf_writer_new(&w));
         assert_ok(ent_gguf_add_tensor(w, "blk.1.attn_q.weight", format, 2, (size_t[]){ROWS, COLUMNS}));
         assert_ok(ent_gguf_add_tensor(w, "blk.1.ffn_up.weight", format, 2, (size_t[]){ROWS, COLUMNS}));
-        assert_ok(ent_gguf_write(&written, "scratch/gguf/n.gguf", w, put_rows, (void *)(uintptr_t)format, NULL, NULL));
+        assert_ok(ent_gguf_write(&written, FOLDER "/n.gguf", w, put_rows, (void *)(uintptr_t)format, NULL, NULL));
         ent_gguf_writer_free(w);
-        assert_ok(ent_gguf_open(&f, "scratch/gguf/n.gguf"));
-        assert_ok(ent_gguf_weights_new(&weights, f, &plain, "scratch/gguf"));
+        assert_ok(ent_gguf_open(&f, FOLDER "/n.gguf"));
+        assert_ok(ent_gguf_weights_new(&weights, f, &plain, FOLDER));
         assert_int_equal(weights.count, 2);
         assert_string_equal(weights.tensors[0].name, "model.layers.1.self_attn.q_proj.weight");
         assert_string_equal(weights.tensors[1].name, "model.layers.1.mlp.up_proj.weight");
@@ -377,7 +378,7 @@ static void numbers_come_back_under_their_names(void **state)
         ent_gguf_weights_free(&weights);
         ent_gguf_close(f);
     }
-    assert_int_equal(system("test \"$(ls -A scratch/gguf)\" = n.gguf"), 0); /* the scratch has no name */
+    assert_int_equal(system("test \"$(ls -A " FOLDER ")\" = n.gguf"), 0); /* the scratch has no name */
 }
 
 /* A file of one tensor without numbers of note. */
@@ -392,7 +393,7 @@ static ent_status weights_of(const char *name, uint64_t columns, uint64_t rows, 
     memset(b.data + b.n, 0, data);
     b.n += data;
     assert_ok(open_bytes(&f, &b));
-    const ent_status st = ent_gguf_weights_new(&weights, f, &plain, "scratch/gguf");
+    const ent_status st = ent_gguf_weights_new(&weights, f, &plain, FOLDER);
     ent_gguf_weights_free(&weights);
     ent_gguf_close(f);
     return st;
@@ -401,7 +402,7 @@ static ent_status weights_of(const char *name, uint64_t columns, uint64_t rows, 
 static void strange_tensors_are_refused(void **state)
 {
     (void)state;
-    scratch("gguf");
+    scratch("gguf_model");
     assert_fails(weights_of("blk.0.attn_qkv.weight", 4, 2, 0, 32), ENT_EFORMAT,
                  "unexpected tensor blk.0.attn_qkv.weight");
     assert_fails(weights_of("blk.0.attn_q.weight", 4, 2, 0, 32), ENT_EFORMAT,
