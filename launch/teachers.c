@@ -89,7 +89,7 @@ double ent_teachers_mapped(const ent_teachers *t)
     for (size_t i = 0; i < t->teaching.count; i++) {
         const ent_params *p = ent_decoder_params(t->models[i].decoder);
         for (size_t j = 0; j < p->count; j++)
-            bytes += (double)(ent_tensor_count(&p->items[j]->tensor) * ent_dtype_size(p->items[j]->tensor.dtype));
+            bytes += (double)ent_tensor_bytes(&p->items[j]->tensor);
     }
     return bytes;
 }
