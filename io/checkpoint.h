@@ -42,6 +42,13 @@ ent_status ent_checkpoint_prune(const char *run_dir, int64_t written, int64_t ke
  * ENT_EIO. */
 ent_status ent_checkpoint_exists(bool *out, const char *run_dir);
 
+/* *steps (caller frees) = the steps of which a folder of checkpoints has at least one file, newest first. ENT_EIO. */
+ent_status ent_checkpoint_steps(int64_t **steps, size_t *count, const char *folder);
+
+/* *out (caller frees) = what stands beside the numbers `h5`, a path that ends with ".h5", without the digest of itself,
+ * which holds; *beside (caller frees, also after a failure) = its path. ENT_EFORMAT, ENT_EIO. */
+ent_status ent_checkpoint_metadata(ent_json **out, char **beside, const char *h5);
+
 /* Reads the newest usable checkpoint into the caller's tensors, *state, *evals and *metadata (the caller frees). *notes
  * = one line, with newline, for each one passed over and why (the caller frees; NULL if there is none; set also on
  * failure). None usable: ENT_EFORMAT "RUN/checkpoints: no usable checkpoint: step-00000010.h5: ...".
@@ -51,5 +58,9 @@ ent_status ent_checkpoint_exists(bool *out, const char *run_dir);
 ent_status ent_checkpoint_read_newest(ent_ckpt_state *state, ent_ckpt_evals *evals, ent_json **metadata, char **notes,
                                       const char *run_dir, ent_ckpt_tensor *tensors, size_t count,
                                       const ent_json *decides);
+
+/* Reads one checkpoint, whose path ends with ".h5", for those who don't know what is in it: its tensors (freed with
+ * ent_hdf5_listing_free) and its metadata (freed by the caller), whose digests hold. ENT_EIO, ENT_EFORMAT. */
+ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, const char *path);
 
 #endif

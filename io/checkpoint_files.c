@@ -148,3 +148,18 @@ done:
     free(path);
     return st;
 }
+
+ent_status ent_checkpoint_steps(int64_t **steps, size_t *count, const char *folder)
+{
+    ent_ckpt_steps all;
+    const ent_status st = ent_ckpt_find(&all, folder);
+    *steps = NULL;
+    *count = 0;
+    if (st != ENT_OK) {
+        free(all.items);
+        return st;
+    }
+    *steps = all.items;
+    *count = all.count;
+    return ENT_OK;
+}

@@ -8,23 +8,10 @@
 #include <unistd.h>
 
 #include "io/checkpoint_parts.h"
+#include "io/path.h"
 #include "io/text.h"
 #include "io/yaml_json.h"
 #include "src/base/mem.h"
-
-/* The metadata of a step, JSON before YAML. */
-static ent_status read_metadata(ent_json **out, char **path, const char *folder, int64_t step)
-{
-    *out = NULL;
-    *path = NULL;
-    for (size_t i = 1; i < ENT_CKPT_ENDINGS; i++) {
-        free(*path);
-        ENT_TRY(ent_ckpt_path(path, folder, step, ent_ckpt_endings[i]));
-        if (access(*path, F_OK) == 0)
-            return i == 1 ? ent_json_read_file(out, *path) : ent_yaml_read_json(out, *path);
-    }
-    return ent_fail(ENT_EFORMAT, "%s/step-%08" PRId64 ".h5: its metadata is missing", folder, step);
-}
 
 static ent_status check_digest(const char *file, const char *what, const char *found, const ent_json *entry,
                                const char *where)
@@ -65,6 +52,29 @@ static ent_status check_itself(ent_json *metadata, const char *where)
     if (strcmp(digest, expected) != 0)
         return ent_fail(ENT_EFORMAT, "%s: has SHA-256 %.16s..., it says %.16s...", where, digest, expected);
     return ENT_OK;
+}
+
+ent_status ent_checkpoint_metadata(ent_json **out, char **beside, const char *h5)
+{
+    const size_t stem = strlen(h5) - (ent_path_ends_with(h5, ".h5") ? strlen(".h5") : 0);
+    ent_status st = ENT_OK;
+    *out = NULL;
+    *beside = NULL;
+    for (size_t i = 1; i < ENT_CKPT_ENDINGS && *out == NULL && st == ENT_OK; i++) {
+        free(*beside);
+        ENT_TRY(ent_format(beside, "%.*s.%s", (int)stem, h5, ent_ckpt_endings[i]));
+        if (access(*beside, F_OK) == 0)
+            st = i == 1 ? ent_json_read_file(out, *beside) : ent_yaml_read_json(out, *beside);
+    }
+    if (st == ENT_OK && *out == NULL)
+        st = ent_fail(ENT_EFORMAT, "%s: its metadata is missing", h5);
+    if (st == ENT_OK)
+        st = check_itself(*out, *beside);
+    if (st != ENT_OK) {
+        ent_json_free(*out);
+        *out = NULL;
+    }
+    return st;
 }
 
 static ent_status read_evals(ent_ckpt_evals *out, const ent_json *metadata, const char *where)
@@ -116,8 +126,7 @@ static ent_status read_pair(ent_ckpt_state *state, ent_ckpt_evals *evals, ent_js
     char digest[ENT_SHA256_SIZE];
     ENT_GO(ent_ckpt_path(&h5, folder, step, "h5"));
     ENT_GO(ent_sha256_file(digest, h5));
-    ENT_GO(read_metadata(&metadata, &beside, folder, step));
-    ENT_GO(check_itself(metadata, beside));
+    ENT_GO(ent_checkpoint_metadata(&metadata, &beside, h5));
     ENT_GO(check_digest(h5, "", digest, ent_json_member(metadata, "file"), beside));
     if (!ent_json_is_object(ent_json_member(metadata, "decides")))
         ENT_GO(ent_fail(ENT_EFORMAT, "%s: decides: expected an object", beside));
@@ -174,5 +183,27 @@ done:
     free(all.items);
     free(folder);
     free(newest);
+    return st;
+}
+
+ent_status ent_checkpoint_read_file(ent_hdf5_listing *out, ent_json **metadata, const char *path)
+{
+    ent_status st;
+    char *beside = NULL;
+    char digest[ENT_SHA256_SIZE];
+    *out = (ent_hdf5_listing){0};
+    *metadata = NULL;
+    ENT_GO(ent_sha256_file(digest, path));
+    ENT_GO(ent_checkpoint_metadata(metadata, &beside, path));
+    ENT_GO(check_digest(path, "", digest, ent_json_member(*metadata, "file"), beside));
+    ENT_GO(ent_hdf5_checkpoint_list(out, path, path));
+    ENT_GO(check_tensors(path, ent_json_member(*metadata, "datasets"), beside, out->tensors, out->count));
+done:
+    if (st != ENT_OK) {
+        ent_hdf5_listing_free(out);
+        ent_json_free(*metadata);
+        *metadata = NULL;
+    }
+    free(beside);
     return st;
 }

@@ -101,6 +101,8 @@ static ent_status take_file(loader *l)
             status = unknown(where, section->key);
         else if (section->kind != ENT_YAML_MAPPING && !is_null(section))
             status = ent_fail(ENT_ECONFIG, "%s: expected a mapping of keys", where);
+        else if (section->first == NULL && strcmp(section->key, "distill") == 0)
+            status = ent_fail(ENT_ECONFIG, "%s: expected at least teacher: FOLDER; or no section", where);
         else if (section->first == NULL && strcmp(section->key, "lora") == 0)
             /* left empty, it could mean an adapter with all defaults, or none: two very different runs */
             status = ent_fail(ENT_ECONFIG, "%s: expected at least one key, such as rank: 8; or no section", where);
@@ -112,10 +114,10 @@ static ent_status take_file(loader *l)
     return ENT_OK;
 }
 
-/* *out = the value as a tree: [a, b] and a,b where a list is due, else one scalar. */
+/* *out = the value as a tree: [a, b] and a,b where a list is due, {a: 1} where patterns are, else one scalar. */
 static ent_status parse_assigned(ent_yaml **out, const ent_config_field *field, const char *value, const char *where)
 {
-    const bool list = field->type == ENT_FIELD_TARGETS || field->type == ENT_FIELD_LAYERS;
+    const bool list = ent_field_is_list(field->type);
     if (!ent_utf8_is_valid(value))
         return ent_fail(ENT_ECONFIG, "%s: not UTF-8", where);
     if (list && strpbrk(value, "[,")) {
@@ -123,6 +125,10 @@ static ent_status parse_assigned(ent_yaml **out, const ent_config_field *field, 
         ENT_TRY(ent_format(&text, *value == '[' ? "%s" : "[%s]", value));
         const ent_status st = ent_yaml_parse(out, text, strlen(text), where);
         free(text);
+        return st == ENT_OK || st == ENT_ENOMEM ? st : ENT_ECONFIG;
+    }
+    if (ent_field_is_patterns(field->type) && *value == '{') {
+        const ent_status st = ent_yaml_parse(out, value, strlen(value), where);
         return st == ENT_OK || st == ENT_ENOMEM ? st : ENT_ECONFIG;
     }
     ENT_TRY(ent_calloc(out, 1, sizeof **out, where));
@@ -171,7 +177,7 @@ static ent_status set_defaults(loader *l)
 {
     for (size_t i = 0; i < ent_config_n_fields; i++) {
         const ent_config_field *field = &ent_config_fields[i];
-        if (field->otherwise == NULL || (in_section(field, "lora") && !l->config->has_lora))
+        if (field->otherwise == NULL || ent_config_field_absent(l->config, field))
             continue;
         ent_yaml *value;
         ent_status st = ent_yaml_parse(&value, field->otherwise, strlen(field->otherwise), field->path);
@@ -229,12 +235,33 @@ static ent_status check_acts(const loader *l, const ent_config_field *field)
     return ENT_ECONFIG;
 }
 
+/* One teacher, or several, with as many weights. */
+static ent_status check_teachers(const loader *l)
+{
+    const ent_config *c = l->config;
+    const bool one = c->distill.teacher, several = c->distill.teachers;
+    place at = place_of(l, several ? "distill.teachers" : "distill.teacher");
+    if (!c->has_distill)
+        return ENT_OK;
+    if (one == several)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: expected one of distill.teacher and distill.teachers, found %s", at.where,
+                        at.separator, at.path, one ? "both" : "neither");
+    at = place_of(l, "distill.weights");
+    if (c->distill.weights && one)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: acts only with distill.teachers", at.where, at.separator, at.path);
+    if (c->distill.weights && c->distill.n_weights != c->distill.n_teachers)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: expected a weight for each of %zu teachers, found %zu", at.where,
+                        at.separator, at.path, c->distill.n_teachers, c->distill.n_weights);
+    return ENT_OK;
+}
+
 static ent_status check_together(const loader *l)
 {
     const ent_config *c = l->config;
     place at;
     for (size_t i = 0; i < ent_config_n_fields; i++)
         ENT_TRY(check_acts(l, &ent_config_fields[i]));
+    ENT_TRY(check_teachers(l));
     if (c->scheduler.name == ENT_NAME_STEP && c->scheduler.step_size == 0) {
         at = place_of(l, "scheduler.step_size");
         return ent_fail(ENT_ECONFIG, "%s%s%s: expected an integer >= 1 with scheduler.name: step, found nothing",
@@ -295,8 +322,10 @@ ent_status ent_config_load(ent_config **out, const char *path, const char *const
     ENT_GO(find_folders(&l));
     for (size_t i = 0; i < n_sets; i++)
         ENT_GO(take_assignment(&l, sets[i]));
-    for (size_t i = 0; i < ent_config_n_fields; i++)
+    for (size_t i = 0; i < ent_config_n_fields; i++) {
         l.config->has_lora |= l.given[i].value && in_section(&ent_config_fields[i], "lora");
+        l.config->has_distill |= l.given[i].value && in_section(&ent_config_fields[i], "distill");
+    }
     ENT_GO(set_defaults(&l));
     ENT_GO(set_given(&l));
     ENT_GO(check_together(&l));

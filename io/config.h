@@ -32,20 +32,32 @@ typedef struct ent_config {
         ent_model_init init;
     } model;
     struct {
-        char *train, *val; /* val may be NULL */
+        char *train, *val;   /* val may be NULL */
+        char *chat_template; /* a file; NULL: the model's own */
         int64_t seq_len;
         bool mask_prompt, packing, shuffle;
     } data;
     bool has_lora; /* false: all weights train, and `lora` holds nothing */
     struct {
-        char *path; /* go on from this adapter, which sets all but dropout; NULL: a new one */
+        char *path; /* go on from this adapter, which sets all but dropout and plus_ratio; NULL: a new one */
         int64_t rank;
         double alpha, dropout;
-        unsigned targets; /* bit 1 << ent_proj */
+        double plus_ratio; /* learning rate of B by that of A */
+        unsigned targets;  /* bit 1 << ent_proj */
         bool use_rslora;
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
+        ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */
     } lora;
+    bool has_distill; /* false: `distill` holds nothing */
+    struct {
+        char *teacher;   /* a model folder; NULL: `teachers` */
+        char **teachers; /* n_teachers folders; NULL: `teacher` */
+        size_t n_teachers;
+        double *weights; /* n_weights = n_teachers numbers above 0; NULL: equal ones */
+        size_t n_weights;
+        double temperature, alpha;
+    } distill;
     struct {
         ent_quantize_base base;
     } quantize;

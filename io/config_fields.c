@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "io/lora_modules.h"
+
 /* The largest count: sums and products of two stay far from the end of 64 bits. */
 #define MANY INT64_C(1000000000)
 
@@ -24,16 +26,19 @@ const ent_config_field ent_config_fields[] = {
 
     {PATH("data.train", data.train), .required = true, .help = "training data, JSONL"},
     {PATH("data.val", data.val), .help = "validation data, JSONL: evaluated before and after"},
+    {PATH("data.chat_template", data.chat_template), .help = "Jinja file for {\"messages\"}; absent: the model's own"},
     {INT("data.seq_len", data.seq_len, 2, 1048576), .otherwise = "512", .help = "tokens of a row, the unit of work"},
     {BOOL("data.mask_prompt", data.mask_prompt), .otherwise = "true", .help = "learn only completions and answers"},
     {BOOL("data.packing", data.packing), .otherwise = "true", .help = "several documents in a row, kept apart"},
     {BOOL("data.shuffle", data.shuffle), .otherwise = "true", .help = "another order each epoch, set by the seed"},
 
-    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout"},
+    {PATH("lora.path", lora.path), .help = "go on from this PEFT adapter, which sets all but dropout and plus_ratio"},
     {INT("lora.rank", lora.rank, 1, 4096), .otherwise = "8", .help = "rank r of the adapter"},
     {FLOAT("lora.alpha", lora.alpha), .low_open = true, .otherwise = "16", .help = "scales it by alpha / rank"},
     {FLOAT("lora.dropout", lora.dropout), .high = 1, .high_open = true, .otherwise = "0",
      .help = "dropout of the adapter's input"},
+    {FLOAT("lora.plus_ratio", lora.plus_ratio), .low_open = true, .high = 1e6, .otherwise = "1",
+     .help = "LoRA+: the learning rate of B is this times optimizer.lr"},
     {.path = "lora.target_modules",
      .type = ENT_FIELD_TARGETS,
      AT(lora.targets),
@@ -41,6 +46,30 @@ const ent_config_field ent_config_fields[] = {
      .help = "the projections it adapts"},
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
+    {.path = "lora.rank_pattern",
+     .type = ENT_FIELD_RANKS,
+     AT(lora.ranks),
+     .min = 1,
+     .max = 4096,
+     .help = "ranks of single modules, as PEFT matches them"},
+    {.path = "lora.alpha_pattern",
+     .type = ENT_FIELD_ALPHAS,
+     AT(lora.alphas),
+     .low_open = true,
+     .high = ENT_LORA_MOST_ALPHA,
+     .help = "alphas of single modules, as PEFT matches them"},
+
+    {PATH("distill.teacher", distill.teacher),
+     .help = "learn from this model folder: frozen, fp32, the same vocabulary"},
+    {.path = "distill.teachers", .type = ENT_FIELD_TEACHERS, AT(distill.teachers), .help = "or from several"},
+    {.path = "distill.weights",
+     .type = ENT_FIELD_WEIGHTS,
+     AT(distill.weights),
+     .help = "of the teachers, divided by their sum; absent: equal"},
+    {FLOAT("distill.temperature", distill.temperature), .low_open = true, .high = 1000, .otherwise = "2",
+     .help = "T: logits of student and teacher are divided by it"},
+    {FLOAT("distill.alpha", distill.alpha), .low_open = true, .high = 1, .otherwise = "0.5",
+     .help = "loss = alpha T^2 KL(teacher || student) + (1 - alpha) cross-entropy"},
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
      .help = "storage of frozen matrices; none: as the model's files or the precision have them"},
@@ -113,12 +142,20 @@ const ent_config_field *ent_config_field_find(const char *path)
     return NULL;
 }
 
+bool ent_config_field_absent(const ent_config *config, const ent_config_field *field)
+{
+    return (strncmp(field->path, "lora.", 5) == 0 && !config->has_lora) ||
+           (strncmp(field->path, "distill.", 8) == 0 && !config->has_distill);
+}
+
 bool ent_config_field_acts(const ent_config *config, const ent_config_field *field)
 {
     unsigned choice;
-    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but dropout */
-        return config->has_lora &&
-               (config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0);
+    if (ent_config_field_absent(config, field))
+        return false;
+    if (strncmp(field->path, "lora.", 5) == 0) /* an adapter that is read sets all but what is only of training */
+        return config->lora.path == NULL || field->type == ENT_FIELD_PATH || strcmp(field->path, "lora.dropout") == 0 ||
+               strcmp(field->path, "lora.plus_ratio") == 0;
     if (field->needs == NULL)
         return true;
     memcpy(&choice, (const char *)config + ent_config_field_find(field->needs)->offset, sizeof choice);

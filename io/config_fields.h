@@ -11,7 +11,7 @@
 #include "io/yaml.h"
 
 /* What a key takes, and the member of ent_config that holds it: char *, enum, int64_t, double, bool, lora.targets,
- * lora.layers. */
+ * lora.layers, distill.teachers, distill.weights; ent_lora_patterns. */
 typedef enum {
     ENT_FIELD_PATH,
     ENT_FIELD_CHOICE,
@@ -19,8 +19,22 @@ typedef enum {
     ENT_FIELD_FLOAT,
     ENT_FIELD_BOOL,
     ENT_FIELD_TARGETS,
-    ENT_FIELD_LAYERS
+    ENT_FIELD_LAYERS,
+    ENT_FIELD_TEACHERS,
+    ENT_FIELD_WEIGHTS,
+    ENT_FIELD_RANKS, /* patterns of modules: integers, */
+    ENT_FIELD_ALPHAS /* numbers */
 } ent_field_type;
+
+static inline bool ent_field_is_list(ent_field_type type)
+{
+    return type >= ENT_FIELD_TARGETS && type <= ENT_FIELD_WEIGHTS;
+}
+
+static inline bool ent_field_is_patterns(ent_field_type type)
+{
+    return type == ENT_FIELD_RANKS || type == ENT_FIELD_ALPHAS;
+}
 
 enum { ENT_MAX_LAYERS = 10000 };
 
@@ -45,6 +59,9 @@ extern const size_t ent_config_n_fields;
 
 /* The row of a path, or NULL. */
 const ent_config_field *ent_config_field_find(const char *path);
+
+/* Whether the key's section may be absent and is: then its keys have no value, not even a default. */
+bool ent_config_field_absent(const ent_config *config, const ent_config_field *field);
 
 /* Whether a key acts with the other settings as they are. */
 bool ent_config_field_acts(const ent_config *config, const ent_config_field *field);

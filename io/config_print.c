@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/config_fields.h"
+#include "io/lora_modules.h"
 
 static const void *member(const ent_config *config, const ent_config_field *field)
 {
@@ -51,16 +52,52 @@ static void put_list(ent_text *to, const ent_config *c, ent_field_type type)
             ent_text_printf(to, "-%zu", c->lora.layers[end - 1]);
         separator = ", ";
     }
+    for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_string(to, c->distill.teachers[i]);
+    }
+    for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_double(to, c->distill.weights[i], false);
+    }
     ent_text_put(to, "]");
+}
+
+static const ent_lora_patterns *patterns_of(const ent_config *config, const ent_config_field *field)
+{
+    return ent_field_is_patterns(field->type) ? member(config, field) : NULL;
+}
+
+/* Whether a path, a list or patterns aren't there. */
+static bool is_absent(const ent_config *config, const ent_config_field *field)
+{
+    const ent_lora_patterns *patterns = patterns_of(config, field);
+    const bool is_path = field->type == ENT_FIELD_PATH;
+    const bool is_list = ent_field_is_list(field->type) && field->type != ENT_FIELD_TARGETS;
+    const void *pointer = NULL;
+    if (is_path || is_list)
+        memcpy(&pointer, member(config, field), sizeof pointer);
+    return patterns ? patterns->count == 0 : (is_path || is_list) && pointer == NULL;
+}
+
+/* Keys hold no quote: io/lora_modules.h. */
+static void put_patterns(ent_text *to, const ent_lora_patterns *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        ent_text_printf(to, "%s'%s': ", i ? ", " : "{", p->items[i].key);
+        ent_yaml_put_double(to, p->items[i].value, true);
+    }
+    ent_text_put(to, "}");
 }
 
 void ent_config_field_put(ent_text *to, const ent_config *config, const ent_config_field *field)
 {
     const void *value = member(config, field);
-    const bool absent = (field->type == ENT_FIELD_PATH && path_of(config, field) == NULL) ||
-                        (field->type == ENT_FIELD_LAYERS && config->lora.layers == NULL);
-    if (absent)
+    const ent_lora_patterns *patterns = patterns_of(config, field);
+    if (is_absent(config, field))
         ent_text_put(to, "null");
+    else if (patterns)
+        put_patterns(to, patterns);
     else if (field->type == ENT_FIELD_PATH)
         ent_yaml_put_string(to, path_of(config, field));
     else if (field->type == ENT_FIELD_CHOICE)
@@ -86,6 +123,10 @@ static void add_list(ent_json *to, const char *key, const ent_config *c, ent_fie
             ent_json_add_string(list, NULL, ent_proj_name((ent_proj)p));
     for (size_t i = 0; type == ENT_FIELD_LAYERS && i < c->lora.n_layers; i++)
         ent_json_add_int(list, NULL, (int64_t)c->lora.layers[i]);
+    for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++)
+        ent_json_add_string(list, NULL, c->distill.teachers[i]);
+    for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++)
+        ent_json_add_double(list, NULL, c->distill.weights[i]);
 }
 
 /* Adds a value that is a word of its own: a choice, "auto". */
@@ -122,8 +163,12 @@ void ent_config_field_add(ent_json *to, const ent_config *config, const ent_conf
     case ENT_FIELD_CHOICE:
         add_word(to, key, config, field);
         break;
+    case ENT_FIELD_RANKS:
+    case ENT_FIELD_ALPHAS:
+        ent_lora_patterns_put(to, key, member(config, field), true);
+        break;
     default:
-        if (field->type == ENT_FIELD_LAYERS && config->lora.layers == NULL)
+        if (is_absent(config, field))
             ent_json_add_null(to, key);
         else
             add_list(to, key, config, field->type);
@@ -158,9 +203,11 @@ ent_status ent_config_print(char **out, const ent_config *config)
     size_t length;
     for (size_t i = 0; i < ent_config_n_fields; i++) {
         const ent_config_field *field = &ent_config_fields[i];
-        const bool lora = strncmp(field->path, "lora.", 5) == 0, starts = starts_section(i, &length);
-        if (lora && !config->has_lora) {
-            ent_text_put(&text, starts ? "# lora: absent, all weights train\n" : "");
+        const bool starts = starts_section(i, &length), lora = strncmp(field->path, "lora.", 5) == 0;
+        if (ent_config_field_absent(config, field)) {
+            if (starts)
+                ent_text_printf(&text, "# %.*s: absent, %s\n", (int)length, field->path,
+                                lora ? "all weights train" : "no teacher");
             continue;
         }
         if (starts)
@@ -183,7 +230,7 @@ ent_status ent_config_to_json(ent_json *to, const ent_config *config)
     char name[32];
     for (size_t i = 0; i < ent_config_n_fields; i++) {
         const ent_config_field *field = &ent_config_fields[i];
-        if (strncmp(field->path, "lora.", 5) == 0 && !config->has_lora)
+        if (ent_config_field_absent(config, field))
             continue;
         if (starts_section(i, &length)) {
             snprintf(name, sizeof name, "%.*s", (int)length, field->path);
@@ -206,6 +253,11 @@ static void put_takes(ent_text *to, const ent_config_field *field)
     }
     if (field->type == ENT_FIELD_LAYERS) {
         ent_text_put(to, "a list such as [0, 2-5]");
+        return;
+    }
+    if (ent_field_is_patterns(field->type)) {
+        ent_text_put(to,
+                     field->type == ENT_FIELD_RANKS ? "patterns such as {q_proj: 4}" : "patterns such as {q_proj: 8}");
         return;
     }
     ent_config_field_expected(to, field);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "io/config_fields.h"
+#include "io/lora_modules.h"
 #include "io/number.h"
+#include "src/autograd/ops_model.h"
 #include "src/base/mem.h"
 
 void ent_config_field_names(ent_text *to, const char *choices, unsigned which)
@@ -69,6 +71,20 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
         break;
     case ENT_FIELD_LAYERS:
         ent_text_printf(to, "a list of layers and ranges such as [0, 2-5], each below %d", ENT_MAX_LAYERS);
+        break;
+    case ENT_FIELD_TEACHERS:
+        ent_text_printf(to, "a list of 1 to %d paths", ENT_MAX_TEACHERS);
+        break;
+    case ENT_FIELD_WEIGHTS:
+        ent_text_printf(to, "a list of 1 to %d numbers > 0 and <= 1000000", ENT_MAX_TEACHERS);
+        break;
+    case ENT_FIELD_RANKS:
+        ent_text_printf(to, "patterns of modules such as {q_proj: 4}, each with an integer from %lld to %lld",
+                        (long long)f->min, (long long)f->max);
+        break;
+    case ENT_FIELD_ALPHAS:
+        ent_text_put(to, "patterns of modules such as {q_proj: 8}, each with ");
+        put_interval(to, f);
         break;
     }
 }
@@ -185,6 +201,26 @@ static ent_status set_list(ent_config *c, const ent_config_field *field, const e
     return ENT_OK;
 }
 
+/* A mapping of patterns to numbers; {} is what its absence is. */
+static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *field, const ent_yaml *value,
+                               const char *where)
+{
+    if (value->kind != ENT_YAML_MAPPING)
+        return unexpected(field, value, where);
+    for (const ent_yaml *item = value->first; item; item = item->next) {
+        int64_t r = 0;
+        double x = 0;
+        const bool ranks = field->type == ENT_FIELD_RANKS;
+        if (item->kind != ENT_YAML_SCALAR || item->quoted ||
+            !(ranks ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
+            return unexpected(field, item, where);
+        const ent_status st = ent_lora_patterns_add(out, item->key, ranks ? (double)r : x, where);
+        if (st != ENT_OK)
+            return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
+    }
+    return ENT_OK;
+}
+
 /* *out = an absolute path without needless dots; ".." stays, since a folder may be a link. */
 static ent_status set_path(char **out, const char *folder, const char *text)
 {
@@ -198,14 +234,46 @@ static ent_status set_path(char **out, const char *folder, const char *text)
                           : ent_format(out, "%s%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/", text);
 }
 
+/* Paths of teachers, or their weights. */
+static ent_status set_teachers(ent_config *c, const ent_config_field *field, const ent_yaml *value, const char *folder,
+                               const char *where)
+{
+    static const ent_config_field weight = {.low_open = true, .high = 1e6};
+    const bool paths = field->type == ENT_FIELD_TEACHERS;
+    const ent_yaml *item = value->kind == ENT_YAML_SCALAR ? value : value->first;
+    if (item == NULL || value->kind == ENT_YAML_MAPPING)
+        return unexpected(field, value, where);
+    if (paths)
+        ENT_TRY(ent_calloc(&c->distill.teachers, ENT_MAX_TEACHERS, sizeof *c->distill.teachers, where));
+    else
+        ENT_TRY(ent_calloc(&c->distill.weights, ENT_MAX_TEACHERS, sizeof *c->distill.weights, where));
+    size_t *n = paths ? &c->distill.n_teachers : &c->distill.n_weights;
+    for (; item; item = item == value ? NULL : item->next, ++*n) {
+        const bool is_null =
+            item->kind == ENT_YAML_SCALAR && ent_yaml_type_of(item->text, item->quoted) == ENT_YAML_NULL;
+        if (*n == ENT_MAX_TEACHERS)
+            return ent_fail(ENT_ECONFIG, "%s: expected at most %d, found more", where, ENT_MAX_TEACHERS);
+        if (item->kind != ENT_YAML_SCALAR || is_null || *item->text == 0 ||
+            (!paths && (item->quoted || !read_float(&c->distill.weights[*n], &weight, item->text))))
+            return unexpected(field, item, where);
+        if (paths)
+            ENT_TRY(set_path(&c->distill.teachers[*n], folder, item->text));
+    }
+    return ENT_OK;
+}
+
 ent_status ent_config_field_set(ent_config *config, const ent_config_field *field, const ent_yaml *value,
                                 const char *folder, const char *where)
 {
     void *member = (char *)config + field->offset;
-    const bool list = field->type == ENT_FIELD_TARGETS || field->type == ENT_FIELD_LAYERS;
-    if (list) {
+    if (ent_field_is_list(field->type)) {
         ent_config_field_clear(config, field);
-        return set_list(config, field, value, where);
+        return field->type >= ENT_FIELD_TEACHERS ? set_teachers(config, field, value, folder, where)
+                                                 : set_list(config, field, value, where);
+    }
+    if (ent_field_is_patterns(field->type)) {
+        ent_config_field_clear(config, field);
+        return set_patterns(member, field, value, where);
     }
     if (value->kind != ENT_YAML_SCALAR)
         return unexpected(field, value, where);
@@ -249,5 +317,17 @@ void ent_config_field_clear(ent_config *config, const ent_config_field *field)
         free(config->lora.layers);
         config->lora.layers = NULL;
         config->lora.n_layers = 0;
+    } else if (field->type == ENT_FIELD_TEACHERS) {
+        for (size_t i = 0; i < config->distill.n_teachers; i++)
+            free(config->distill.teachers[i]);
+        free(config->distill.teachers);
+        config->distill.teachers = NULL;
+        config->distill.n_teachers = 0;
+    } else if (field->type == ENT_FIELD_WEIGHTS) {
+        free(config->distill.weights);
+        config->distill.weights = NULL;
+        config->distill.n_weights = 0;
+    } else if (ent_field_is_patterns(field->type)) {
+        ent_lora_patterns_clear((ent_lora_patterns *)(void *)((char *)config + field->offset));
     }
 }

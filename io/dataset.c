@@ -38,7 +38,7 @@ static ent_status open_source(source *s, const ent_dataset_options *options)
     *s = (source){.reader = {.options = options, .eos = -1}};
     if (options->model_folder)
         ENT_TRY(ent_model_eos(&s->reader.eos, options->model_folder, options->tokenizer));
-    s->reader.chat_status = ent_chat_load(&s->chat, options->model_folder);
+    s->reader.chat_status = ent_chat_load(&s->chat, options->model_folder, options->chat_template);
     if (s->reader.chat_status != ENT_OK)
         ENT_TRY(ent_strdup(&s->chat_message, ent_message()));
     s->reader.chat = &s->chat;
@@ -55,12 +55,12 @@ static ent_status cache_path(char **out, const source *s, const char *data_diges
     if (o->tokenizer && o->tokenizer_path)
         ENT_TRY(ent_sha256_file(tokenizer, o->tokenizer_path));
     ENT_TRY(ent_format(&text,
-                       "units 1\ndata %s\ntokenizer %s\nseq_len %zu\nvocab_size %zu\nmask_prompt %d\npacking %d\n"
-                       "eos %d\nchat %d %d %d %zu %s %zu %s %s\n",
+                       "units 2\ndata %s\ntokenizer %s\nseq_len %zu\nvocab_size %zu\nmask_prompt %d\npacking %d\n"
+                       "eos %d\nchat %d %zu %s %zu %s %s\n",
                        data_digest, tokenizer, o->seq_len, o->vocab_size, o->mask_prompt, o->packing, s->reader.eos,
-                       s->reader.chat_status, s->chat.family, s->chat.bos_first, s->chat.bos ? strlen(s->chat.bos) : 0,
-                       s->chat.bos ? s->chat.bos : "", s->chat.eos ? strlen(s->chat.eos) : 0,
-                       s->chat.eos ? s->chat.eos : "", s->chat.system ? s->chat.system : ""));
+                       s->reader.chat_status, s->chat.bos ? strlen(s->chat.bos) : 0, s->chat.bos ? s->chat.bos : "",
+                       s->chat.eos ? strlen(s->chat.eos) : 0, s->chat.eos ? s->chat.eos : "",
+                       s->chat.template_text ? s->chat.template_text : ""));
     ent_sha256(key, text, strlen(text));
     free(text);
     return ent_format(out, "%s/units-%s.bin", o->cache_dir, key);
@@ -146,6 +146,21 @@ ent_status ent_dataset_open(ent_dataset **out, const char *path, const ent_datas
     dataset = NULL;
 done:
     ent_dataset_close(dataset);
+    close_source(&s);
+    return st;
+}
+
+ent_status ent_dataset_read(ent_corpus *out, const char *path, const ent_dataset_options *options)
+{
+    ent_status st;
+    source s = {0};
+    char *text = NULL;
+    size_t n;
+    ENT_GO(open_source(&s, options));
+    ENT_GO(ent_text_read_file(&text, &n, path));
+    ENT_GO(ent_rows_read(out, &s.reader, text, n, path));
+done:
+    free(text);
     close_source(&s);
     return st;
 }

@@ -29,6 +29,7 @@ typedef struct ent_dataset_options {
     const ent_tokenizer *tokenizer; /* NULL: only input_ids can be read */
     const char *tokenizer_path;     /* its tokenizer.json, part of what decides the tokens: needed with cache_dir */
     const char *model_folder;       /* where EOS and the chat template stand; NULL: there are none */
+    const char *chat_template;      /* a file that stands for the model's; NULL: none */
     const char *cache_dir;          /* made when needed, in a folder that is there; NULL: units stay in memory */
 } ent_dataset_options;
 
@@ -37,6 +38,10 @@ typedef struct ent_dataset_options {
  * file without rows or without targets; ENT_EUNSUPPORTED for a chat template that cannot be rendered; ENT_EIO. */
 ent_status ent_dataset_open(ent_dataset **out, const char *path, const ent_dataset_options *options);
 void ent_dataset_close(ent_dataset *dataset);
+
+/* Appends the documents of a JSONL file to *out as they are before packing: document d is line d + 1. Nothing is kept in
+ * cache_dir. Free with ent_corpus_free. Errors as above, but rows need not have targets. */
+ent_status ent_dataset_read(ent_corpus *out, const char *path, const ent_dataset_options *options);
 
 size_t ent_dataset_units(const ent_dataset *dataset);
 const ent_dataset_counts *ent_dataset_counts_of(const ent_dataset *dataset);

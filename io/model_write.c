@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "io/atomic_file.h"
-#include "io/digest.h"
 #include "io/json.h"
 #include "io/safetensors_header.h"
+#include "io/streamed_file.h"
 #include "io/text.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
@@ -34,19 +34,6 @@ typedef struct writer {
 } writer;
 
 /* --- a file --- */
-
-typedef struct output {
-    int fd;
-    const char *path;
-    ent_sha256_sum sum; /* of all that was written */
-    char digest[ENT_SHA256_SIZE];
-} output;
-
-static ent_status put(output *to, const void *data, size_t n)
-{
-    ent_sha256_add(&to->sum, data, n);
-    return ent_write_all(to->fd, to->path, data, n);
-}
 
 /* One piece on its way from fp32 to its type. */
 typedef struct rounding {
@@ -81,7 +68,7 @@ static void round_some(void *context, size_t begin, size_t end)
         __atomic_store_n(&r->fails, true, __ATOMIC_RELAXED);
 }
 
-static ent_status put_piece(output *to, const writer *w, const ent_st_tensor *t, size_t first, size_t n)
+static ent_status put_piece(ent_streamed_file *to, const writer *w, const ent_st_tensor *t, size_t first, size_t n)
 {
     rounding r = {w->numbers, w->stored, t->dtype, false};
     ent_tiles(n, TILE, round_some, &r);
@@ -92,10 +79,11 @@ static ent_status put_piece(output *to, const writer *w, const ent_st_tensor *t,
         return ent_fail(ENT_ENUMERIC, "%s: %s: number %zu is %g: expected one that is finite as %s", w->folder, t->name,
                         first + i, (double)w->numbers[i], ent_dtype_name(t->dtype));
     }
-    return put(to, t->dtype == ENT_DTYPE_F32 ? (const void *)w->numbers : w->stored, n * ent_dtype_size(t->dtype));
+    return ent_streamed_put(to, t->dtype == ENT_DTYPE_F32 ? (const void *)w->numbers : w->stored,
+                            n * ent_dtype_size(t->dtype));
 }
 
-static ent_status put_tensor(output *to, const writer *w, const ent_st_tensor *t)
+static ent_status put_tensor(ent_streamed_file *to, const writer *w, const ent_st_tensor *t)
 {
     const size_t count = ent_st_data_bytes(t) / ent_dtype_size(t->dtype);
     for (size_t first = 0; first < count; first += ENT_MODEL_PIECE) {
@@ -106,53 +94,35 @@ static ent_status put_tensor(output *to, const writer *w, const ent_st_tensor *t
     return ENT_OK;
 }
 
-/* The tensors of file `number`, under the temporary name. */
-static ent_status put_file(output *to, const writer *w, size_t number, const char *temporary)
+/* The tensors of file `number`. */
+static ent_status put_file(ent_streamed_file *to, const writer *w, size_t number)
 {
     const ent_st_tensor **sorted = NULL;
     char *start = NULL;
     size_t n = 0, count = 0;
     ent_status st;
-    to->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (to->fd < 0)
-        return ent_fail(ENT_EIO, "%s: %s", to->path, strerror(errno));
     ENT_GO(ent_calloc(&sorted, w->count, sizeof *sorted, "tensors"));
     for (size_t i = 0; i < w->count; i++)
         if (w->file_of[i] == number)
             sorted[count++] = &w->tensors[i];
     ENT_GO(ent_st_make_start(&start, &n, sorted, count, NULL, 0));
-    ent_sha256_begin(&to->sum);
-    ENT_GO(put(to, start, n));
+    ENT_GO(ent_streamed_put(to, start, n));
     for (size_t i = 0; i < count; i++)
         ENT_GO(put_tensor(to, w, sorted[i]));
-    ent_sha256_end(to->digest, &to->sum);
 done:
     free(start);
     free(sorted);
-    if (close(to->fd) != 0 && st == ENT_OK)
-        st = ent_fail(ENT_EIO, "%s: %s", to->path, strerror(errno));
     return st;
-}
-
-static ent_status read_back(const char *temporary, void *context)
-{
-    const output *written = context;
-    char digest[ENT_SHA256_SIZE];
-    ENT_TRY(ent_sha256_file(digest, temporary));
-    if (strcmp(digest, written->digest) != 0)
-        return ent_fail(ENT_EIO, "%s: what was read back is not what was written", written->path);
-    return ENT_OK;
 }
 
 static ent_status write_weights(const writer *w, size_t number, const char *path)
 {
-    ent_atomic_file file = {0};
-    output to = {.path = path};
-    ENT_TRY(ent_atomic_begin(&file, path));
-    const ent_status st = put_file(&to, w, number, file.temporary);
+    ent_streamed_file to;
+    ENT_TRY(ent_streamed_begin(&to, path));
+    const ent_status st = put_file(&to, w, number);
     if (st == ENT_OK)
-        return ent_atomic_commit(&file, read_back, &to);
-    ent_atomic_discard(&file);
+        return ent_streamed_commit(&to, NULL, NULL);
+    ent_streamed_discard(&to);
     return st;
 }
 
@@ -285,7 +255,9 @@ static ent_status write_files(const char *folder, const void *context)
     if (w->n_files > 1)
         ENT_TRY(write_index(w, folder));
     ENT_TRY(ent_model_copy_files(folder, w->options->from));
-    return w->options->dtype ? name_dtype(folder, *w->options->dtype) : ENT_OK;
+    if (w->options->dtype)
+        ENT_TRY(name_dtype(folder, *w->options->dtype));
+    return w->options->verify ? w->options->verify(folder, w->options->verify_context) : ENT_OK;
 }
 
 /* --- its place --- */

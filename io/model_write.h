@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "src/base/status.h"
 
@@ -26,6 +27,11 @@ typedef struct ent_model_write_options {
     const ent_dtype *dtype; /* what config.json is to name as the type of the weights; NULL: as it is */
     size_t file_bytes;      /* 0: ENT_MODEL_FILE_BYTES. A tensor larger than that has a file of its own */
     bool overwrite;         /* a model that is there is replaced */
+
+    /* NULL, or what is called with the written folder, under its temporary name, before it takes its place. It may add
+     * files; if it fails, nothing is written. */
+    ent_folder_writer *verify;
+    const void *verify_context;
 } ent_model_write_options;
 
 /* Writes the folder. Of a tensor its name, dtype (F32, BF16 or F16: numbers are rounded to it once, to nearest, ties to

@@ -8,15 +8,25 @@
 #include "io/json_value.h"
 #include "src/base/mem.h"
 
-enum { MAX_LAYERS = 10000, MAX_R = 1 << 16 };
+enum { MAX_LAYERS = 10000, MAX_R = ENT_LORA_MOST_R };
 
 #define ALL_TARGETS ((1u << ENT_N_PROJ) - 1)
 
 /* Keys that are read below. Every other that is in use is refused unless it is harmless. */
 static const char *const read_keys[] = {
-    "peft_type",         "r",    "lora_alpha",     "lora_dropout",        "target_modules",
-    "task_type",         "bias", "layers_pattern", "layers_to_transform", "use_rslora",
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "target_modules",
+    "task_type",
+    "bias",
+    "layers_pattern",
+    "layers_to_transform",
+    "use_rslora",
     "init_lora_weights",
+    "rank_pattern",
+    "alpha_pattern",
 };
 
 /* Keys without effect on what a loaded adapter computes: where it comes from, how its numbers began, and settings of
@@ -27,12 +37,6 @@ static const char *const harmless_keys[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-void ent_lora_config_clear(ent_lora_config *config)
-{
-    free(config->layers);
-    *config = (ent_lora_config){0};
-}
 
 static ent_status check_keys(const ent_json *json, const char *path)
 {
@@ -143,6 +147,17 @@ static ent_status read_layers(ent_lora_config *out, const ent_json *json, const 
     return ENT_OK;
 }
 
+/* The order of the keys decides where several take a module. */
+static ent_status read_patterns(ent_lora_patterns *out, const ent_json *json, const char *key, const char *path)
+{
+    char *where;
+    ENT_TRY(ent_format(&where, "%s: %s", path, key));
+    const ent_status st =
+        ent_lora_patterns_read(out, ent_json_member(json, key), strcmp(key, "rank_pattern") == 0, where);
+    free(where);
+    return st;
+}
+
 static ent_status read_all(ent_lora_config *out, const ent_json *json, const char *path)
 {
     int64_t r;
@@ -162,6 +177,8 @@ static ent_status read_all(ent_lora_config *out, const ent_json *json, const cha
     if (!(out->dropout >= 0 && out->dropout < 1))
         return ent_fail(ENT_EFORMAT, "%s: lora_dropout: expected from 0 to below 1, found %g", path, out->dropout);
     ENT_TRY(ent_json_get_bool_or(&out->use_rslora, json, "use_rslora", false, path));
+    ENT_TRY(read_patterns(&out->ranks, json, "rank_pattern", path));
+    ENT_TRY(read_patterns(&out->alphas, json, "alpha_pattern", path));
     ENT_TRY(read_targets(&out->targets, json, path));
     return read_layers(out, json, path);
 }

@@ -8,17 +8,16 @@
 
 #include <stddef.h>
 
+#include "io/lora_modules.h"
 #include "io/safetensors.h"
 #include "src/base/status.h"
 #include "src/nn/lora_config.h"
 
 /* Reads FOLDER/adapter_config.json. out->layers is owned by *out, its n_layers is the highest index + 1: compare it
- * with the model. Clear with ent_lora_config_clear; after a failure all is 0. ENT_EIO, ENT_EFORMAT, ENT_EUNSUPPORTED.
+ * with the model, and call ent_lora_resolve. Clear with ent_lora_config_clear; after a failure all is 0. ENT_EIO,
+ * ENT_EFORMAT, ENT_EUNSUPPORTED.
  */
 ent_status ent_peft_read_config(ent_lora_config *out, const char *folder);
-
-/* Frees out->layers and sets all to 0. */
-void ent_lora_config_clear(ent_lora_config *config);
 
 /* Writes an adapter: tensors as ent_safetensors_write takes them, under PEFT's names
  * ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"). A folder that isn't there yet appears as a whole;

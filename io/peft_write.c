@@ -42,7 +42,7 @@ static void add_layers(ent_json *root, const ent_lora_config *config)
 static ent_status make_config(char **out, const ent_lora_config *config, const char *base_model)
 {
     ent_json *root = ent_json_new_object();
-    ent_json_add_object(root, "alpha_pattern");
+    ent_lora_patterns_put(root, "alpha_pattern", &config->alphas, false);
     ent_json_add_null(root, "auto_mapping");
     ent_json_add_string(root, "base_model_name_or_path", base_model);
     ent_json_add_string(root, "bias", "none");
@@ -56,7 +56,7 @@ static ent_status make_config(char **out, const ent_lora_config *config, const c
     ent_json_add_null(root, "modules_to_save");
     ent_json_add_string(root, "peft_type", "LORA");
     ent_json_add_int(root, "r", (int64_t)config->r);
-    ent_json_add_object(root, "rank_pattern");
+    ent_lora_patterns_put(root, "rank_pattern", &config->ranks, false);
     ent_json_add_null(root, "revision");
     add_targets(root, config->targets);
     ent_json_add_string(root, "task_type", "CAUSAL_LM");

@@ -24,6 +24,7 @@ struct ent_safetensors {
     size_t n_files, files_capacity;
     ent_st_entry *entries; /* by name */
     size_t count, capacity;
+    bool any; /* types and alignments are let through */
 };
 
 void ent_safetensors_close(ent_safetensors *file)
@@ -100,11 +101,12 @@ static ent_status add_file(ent_safetensors *file, const char *path)
     *mapped = (struct mapped){0};
     ENT_TRY(ent_strdup(&mapped->path, path));
     ENT_TRY(map(mapped, path));
-    ENT_TRY(ent_st_read_header(&entries, &count, &mapped->header, mapped->path, mapped->data, mapped->size));
+    ENT_TRY(ent_st_read_header(&entries, &count, &mapped->header, mapped->path, mapped->data, mapped->size, file->any));
     ENT_GO(ent_grow(&file->entries, &file->capacity, file->count + count, sizeof *entries, "tensors"));
     for (size_t i = 0; i < count; i++) {
         file->entries[file->count++] = entries[i];
-        ENT_GO(align(&file->entries[file->count - 1]));
+        if (!file->any)
+            ENT_GO(align(&file->entries[file->count - 1]));
     }
 done:
     free(entries);
@@ -130,12 +132,13 @@ static ent_status sort_names(ent_safetensors *file)
     return ENT_OK;
 }
 
-ent_status ent_safetensors_open(ent_safetensors **out, const char *path)
+static ent_status open_file(ent_safetensors **out, const char *path, bool any)
 {
     ent_safetensors *file;
     ent_status st;
     *out = NULL;
     ENT_TRY(ent_calloc(&file, 1, sizeof *file, path));
+    file->any = any;
     ENT_GO(add_file(file, path));
     ENT_GO(sort_names(file));
     *out = file;
@@ -143,6 +146,11 @@ ent_status ent_safetensors_open(ent_safetensors **out, const char *path)
 done:
     ent_safetensors_close(file);
     return st;
+}
+
+ent_status ent_safetensors_open(ent_safetensors **out, const char *path)
+{
+    return open_file(out, path, false);
 }
 
 /* A row of weight_map: which file holds a tensor. */
@@ -225,7 +233,7 @@ done:
     return st;
 }
 
-ent_status ent_safetensors_open_model(ent_safetensors **out, const char *folder)
+static ent_status open_model(ent_safetensors **out, const char *folder, bool any)
 {
     ent_safetensors *file = NULL;
     char *single = NULL, *index = NULL;
@@ -234,9 +242,10 @@ ent_status ent_safetensors_open_model(ent_safetensors **out, const char *folder)
     ENT_GO(ent_format(&single, "%s/model.safetensors", folder));
     ENT_GO(ent_format(&index, "%s/model.safetensors.index.json", folder));
     if (ent_path_is_file(single)) {
-        ENT_GO(ent_safetensors_open(out, single));
+        ENT_GO(open_file(out, single, any));
     } else if (ent_path_is_file(index)) {
         ENT_GO(ent_calloc(&file, 1, sizeof *file, index));
+        file->any = any;
         ENT_GO(open_index(file, folder, index));
         *out = file;
         file = NULL;
@@ -248,6 +257,16 @@ done:
     free(single);
     free(index);
     return st;
+}
+
+ent_status ent_safetensors_open_model(ent_safetensors **out, const char *folder)
+{
+    return open_model(out, folder, false);
+}
+
+ent_status ent_safetensors_open_any(ent_safetensors **out, const char *path, bool is_folder)
+{
+    return is_folder ? open_model(out, path, true) : open_file(out, path, true);
 }
 
 size_t ent_safetensors_count(const ent_safetensors *file)

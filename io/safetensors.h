@@ -6,9 +6,11 @@
 #ifndef ENT_IO_SAFETENSORS_H
 #define ENT_IO_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "io/safetensors_types.h"
 #include "src/base/real.h"
 #include "src/base/status.h"
 
@@ -21,6 +23,7 @@ typedef struct ent_st_tensor {
     const void *data; /* into the mapping; or a copy: aligned to its element */
     size_t bytes;
     const char *file; /* the path of the file it stands in */
+    ent_st_type type; /* of one that was read: its type in the file */
 } ent_st_tensor;
 
 typedef struct ent_safetensors ent_safetensors;
@@ -30,6 +33,11 @@ typedef struct ent_safetensors ent_safetensors;
 ent_status ent_safetensors_open(ent_safetensors **out, const char *path);
 ent_status ent_safetensors_open_model(ent_safetensors **out, const char *folder);
 void ent_safetensors_close(ent_safetensors *file);
+
+/* The same for those who look into files, `is_folder` a model's: tensors may be of any ent_st_type (where that is not
+ * an ent_dtype, `dtype` means nothing), and `data` may stand at any alignment: nothing is copied, so that files may be
+ * larger than the memory. */
+ent_status ent_safetensors_open_any(ent_safetensors **out, const char *path, bool is_folder);
 
 /* Lets go of the pages that were read; they come back where they are read again. For weights that were converted. */
 void ent_safetensors_release(const ent_safetensors *file);

@@ -11,19 +11,16 @@
 
 enum { LENGTH_BYTES = 8 };
 
-static ent_status read_dtype(ent_dtype *out, const char *path, const char *name, const ent_json *json)
+static ent_status read_dtype(ent_st_tensor *t, const char *path, const ent_json *json, bool any)
 {
-    static const ent_dtype supported[] = {ENT_DTYPE_F32, ENT_DTYPE_BF16, ENT_DTYPE_F16, ENT_DTYPE_F64};
     const char *text = ent_json_string(json);
     if (text == NULL)
-        return ent_fail(ENT_EFORMAT, "%s: %s: dtype: expected a string", path, name);
-    for (size_t i = 0; i < sizeof supported / sizeof *supported; i++) {
-        if (strcmp(text, ent_dtype_name(supported[i])) == 0) {
-            *out = supported[i];
-            return ENT_OK;
-        }
-    }
-    return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %.40s", path, name, text);
+        return ent_fail(ENT_EFORMAT, "%s: %s: dtype: expected a string", path, t->name);
+    const bool known = ent_st_type_find(&t->type, text);
+    if (known && (ent_st_type_dtype(&t->dtype, t->type) || any))
+        return ENT_OK;
+    return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64%s, found %.40s", path, t->name,
+                    any ? " or another of whole bytes" : "", text);
 }
 
 /* A list of at most `max` whole numbers. */
@@ -46,7 +43,7 @@ static ent_status read_sizes(size_t *out, size_t *n, size_t max, const char *pat
 }
 
 /* Exactly dtype, shape and data_offsets, each once. */
-static ent_status read_entry(ent_st_entry *out, const char *path, const ent_json *json)
+static ent_status read_entry(ent_st_entry *out, const char *path, const ent_json *json, bool any)
 {
     ent_st_tensor *t = &out->tensor;
     const char *name = t->name = ent_json_key(json);
@@ -69,7 +66,7 @@ static ent_status read_entry(ent_st_entry *out, const char *path, const ent_json
     if (!dtype || !shape || !offsets)
         return ent_fail(ENT_EFORMAT, "%s: %s: expected dtype, shape and data_offsets, found no %s", path, name,
                         !dtype ? "dtype" : (!shape ? "shape" : "data_offsets"));
-    ENT_TRY(read_dtype(&t->dtype, path, name, dtype));
+    ENT_TRY(read_dtype(t, path, dtype, any));
     ENT_TRY(read_sizes(t->shape, &t->n_dims, ENT_SAFETENSORS_MAX_DIMS, path, name, "shape", shape));
     size_t range[2];
     ENT_TRY(read_sizes(range, &n, 2, path, name, "data_offsets", offsets));
@@ -78,7 +75,7 @@ static ent_status read_entry(ent_st_entry *out, const char *path, const ent_json
                         name);
     out->begin = range[0];
     out->end = range[1];
-    t->bytes = ent_dtype_size(t->dtype);
+    t->bytes = ent_st_type_size(t->type);
     bool overflow = false, empty = false;
     for (size_t i = 0; i < t->n_dims; i++) {
         empty = empty || t->shape[i] == 0;
@@ -148,7 +145,7 @@ static ent_status check_metadata(const ent_json *metadata, const char *path)
 }
 
 ent_status ent_st_read_header(ent_st_entry **entries, size_t *count, ent_json **header, const char *path,
-                              const unsigned char *data, size_t size)
+                              const unsigned char *data, size_t size, bool any)
 {
     ent_json *json = NULL;
     ent_st_entry *list = NULL;
@@ -167,7 +164,7 @@ ent_status ent_st_read_header(ent_st_entry **entries, size_t *count, ent_json **
             has_metadata = true;
             ENT_GO(check_metadata(item, path));
         } else {
-            ENT_GO(read_entry(&list[n], path, item));
+            ENT_GO(read_entry(&list[n], path, item, any));
             n++;
         }
     }

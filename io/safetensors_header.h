@@ -2,6 +2,7 @@
 #ifndef ENT_IO_SAFETENSORS_HEADER_H
 #define ENT_IO_SAFETENSORS_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "io/json.h"
@@ -14,9 +15,10 @@ typedef struct ent_st_entry {
 } ent_st_entry;
 
 /* Reads the header of the file that is mapped at `data`, `size` bytes. *entries (caller frees) hold the tensors in the
- * order of the data; their names and the metadata stay in *header (caller frees). ENT_EFORMAT; ENT_EUNSUPPORTED. */
+ * order of the data; their names and the metadata stay in *header (caller frees). `any`: types that aren't one of
+ * ent_dtype are let through. ENT_EFORMAT; ENT_EUNSUPPORTED. */
 ent_status ent_st_read_header(ent_st_entry **entries, size_t *count, ent_json **header, const char *path,
-                              const unsigned char *data, size_t size);
+                              const unsigned char *data, size_t size, bool any);
 
 /* *start (caller frees) = the *n bytes that a file of these tensors (name, dtype, shape used) begins with: the length
  * of the header and the header, which ends where data is aligned. Sorts `tensors` into the order of the data. */

@@ -1,6 +1,7 @@
 #include "io/tokenizer_config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,21 +81,21 @@ void ent_tokenizer_config_free(ent_tokenizer_config *config)
     *config = (ent_tokenizer_config){0};
 }
 
-/* *eos = eos_token_id of a JSON file of the folder, or as it was. */
-static ent_status read_eos_id(int32_t *eos, const char *folder, const char *name)
+/* *id = the member `key` of a JSON file of the folder, or as it was. */
+static ent_status read_id(int32_t *id, const char *folder, const char *name, const char *key)
 {
     ent_status st;
     ent_json *json = NULL;
     char *path = NULL;
     ENT_GO(read_optional(&json, &path, folder, name));
-    const ent_json *id = ent_json_member(json, "eos_token_id");
-    if (ent_json_is_array(id))
-        id = ent_json_first(id);
-    if (!ent_json_is_null(id)) {
-        const double value = ent_json_number(id);
+    const ent_json *member = ent_json_member(json, key);
+    if (ent_json_is_array(member))
+        member = ent_json_first(member);
+    if (!ent_json_is_null(member)) {
+        const double value = ent_json_number(member);
         if (!(value >= 0 && value <= INT32_MAX && value == (double)(int32_t)value))
-            ENT_GO(ent_fail(ENT_EFORMAT, "%s: eos_token_id: expected a token id or a list of them", path));
-        *eos = (int32_t)value;
+            ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: expected a token id or a list of them", path, key));
+        *id = (int32_t)value;
     }
 done:
     ent_json_free(json);
@@ -102,22 +103,35 @@ done:
     return st;
 }
 
-ent_status ent_model_eos(int32_t *eos, const char *folder, const ent_tokenizer *tokenizer)
+/* A token of the model: tokenizer_config.json has its text, the other files its id. */
+static ent_status find_token(int32_t *id, const char *folder, const ent_tokenizer *tokenizer, bool begins)
 {
-    *eos = -1;
+    const char *key = begins ? "bos_token_id" : "eos_token_id";
+    *id = -1;
     if (tokenizer) {
         ent_tokenizer_config config;
         ENT_TRY(ent_tokenizer_config_read(&config, folder));
         ent_status st = ENT_OK;
-        if (config.eos_token && (*eos = ent_tokenizer_id(tokenizer, config.eos_token)) < 0)
-            st = ent_fail(ENT_EFORMAT, "%s/tokenizer_config.json: eos_token: \"%.60s\" is not in the vocabulary",
-                          folder, config.eos_token);
+        const char *text = begins ? config.bos_token : config.eos_token;
+        if (text && (*id = ent_tokenizer_id(tokenizer, text)) < 0)
+            st = ent_fail(ENT_EFORMAT, "%s/tokenizer_config.json: %.9s: \"%.60s\" is not in the vocabulary", folder,
+                          key, text);
         ent_tokenizer_config_free(&config);
         ENT_TRY(st);
     }
-    if (*eos < 0)
-        ENT_TRY(read_eos_id(eos, folder, "generation_config.json"));
-    if (*eos < 0)
-        ENT_TRY(read_eos_id(eos, folder, "config.json"));
+    if (*id < 0)
+        ENT_TRY(read_id(id, folder, "generation_config.json", key));
+    if (*id < 0)
+        ENT_TRY(read_id(id, folder, "config.json", key));
     return ENT_OK;
+}
+
+ent_status ent_model_eos(int32_t *eos, const char *folder, const ent_tokenizer *tokenizer)
+{
+    return find_token(eos, folder, tokenizer, false);
+}
+
+ent_status ent_model_bos(int32_t *bos, const char *folder, const ent_tokenizer *tokenizer)
+{
+    return find_token(bos, folder, tokenizer, true);
 }

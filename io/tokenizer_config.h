@@ -21,4 +21,7 @@ void ent_tokenizer_config_free(ent_tokenizer_config *config);
  */
 ent_status ent_model_eos(int32_t *eos, const char *folder, const ent_tokenizer *tokenizer);
 
+/* The same for the BOS token, with bos_token and bos_token_id. */
+ent_status ent_model_bos(int32_t *bos, const char *folder, const ent_tokenizer *tokenizer);
+
 #endif

@@ -119,6 +119,13 @@ static void add_setting(ent_json *to, const ent_bench *b)
     ent_json_add_int(to, "world_size", b->comm->world_size);
     ent_json_add_int(to, "threads", b->place.threads);
     ent_json_add_string(to, "kernel", b->kernel);
+    const ent_calibration *calibration = b->model.calibration;
+    if (calibration) {
+        ent_json *ways = ent_json_add_object(to, "projections");
+        ent_json_add_int(ways, "int8", (int64_t)calibration->ways[ENT_INT8_PLAIN]);
+        ent_json_add_int(ways, "int8_smoothed", (int64_t)calibration->ways[ENT_INT8_SMOOTHED]);
+        ent_json_add_int(ways, "bf16", (int64_t)calibration->ways[ENT_INT8_NOT]);
+    }
 }
 
 void ent_bench_add(ent_json *to, const ent_bench *b, double peak)
@@ -182,6 +189,8 @@ void ent_bench_print(const ent_bench *b, double peak)
            ent_count_format(&text, (double)p->n_trainable), precisions[c->compute.precision]);
     printf("machine %d rank%s, %d thread%s each, %s\n", b->comm->world_size, b->comm->world_size > 1 ? "s" : "",
            b->place.threads, b->place.threads > 1 ? "s" : "", b->kernel);
+    if (b->model.calibration)
+        ent_report_calibration(b->model.calibration);
     printf("step    %lld units of %lld tokens, %s operations a token\n", (long long)c->training.batch_size,
            (long long)c->data.seq_len, ent_count_format(&text, operations(b) / tokens(b)));
     printf("speed   %.1f tokens/s, median of %lld steps from %.1f to %.1f (%.1f %%)\n", ent_bench_rate(b, -1),

@@ -7,10 +7,14 @@ enum { ENT_EXIT_DONE = 0, ENT_EXIT_FAILED = 1, ENT_EXIT_USAGE = 2, ENT_EXIT_STOP
 int ent_cmd_train(int argc, char **argv);
 int ent_cmd_tokenize(int argc, char **argv);
 int ent_cmd_inspect(int argc, char **argv);
+int ent_cmd_verify(int argc, char **argv);
 int ent_cmd_generate(int argc, char **argv);
+int ent_cmd_eval(int argc, char **argv);
 int ent_cmd_plan(int argc, char **argv);
+int ent_cmd_data(int argc, char **argv);
 int ent_cmd_bench(int argc, char **argv);
 int ent_cmd_merge(int argc, char **argv);
+int ent_cmd_export(int argc, char **argv);
 int ent_cmd_trace(int argc, char **argv);
 
 #endif

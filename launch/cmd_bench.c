@@ -6,6 +6,7 @@
 #include "launch/bench.h"
 #include "launch/cmd.h"
 #include "launch/comm_open.h"
+#include "launch/options.h"
 #include "launch/report.h"
 
 static const char usage[] =
@@ -113,12 +114,6 @@ static int run(const ent_bench_options options[2])
     return st == ENT_OK ? ENT_EXIT_DONE : ENT_EXIT_FAILED;
 }
 
-static bool is_first_rank(void)
-{
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    return rank == NULL || strcmp(rank, "0") == 0;
-}
-
 int ent_cmd_bench(int argc, char **argv)
 {
     ent_bench_options options[2] = {{0}};
@@ -131,8 +126,7 @@ int ent_cmd_bench(int argc, char **argv)
             st = ent_bench_options_parse(&options[1], words.argc, words.argv);
     }
     if (st != ENT_OK) {
-        if (is_first_rank())
-            fprintf(stderr, "entrenar: bench: %s; `entrenar bench --help` says more\n", ent_message());
+        code = ent_options_complain("bench");
     } else if (options[0].help) {
         fputs(usage, stdout);
         code = ENT_EXIT_DONE;

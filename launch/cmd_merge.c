@@ -7,6 +7,7 @@
 #include "io/number.h"
 #include "io/path.h"
 #include "launch/cmd.h"
+#include "launch/options.h"
 #include "launch/merge.h"
 #include "launch/placement.h"
 #include "launch/signals.h"
@@ -21,7 +22,7 @@ static const char usage[] =
     "that they need not fit into memory; config.json and tokenizer are those of --base, or of the first model, and\n"
     "tokenizers are not compared. DIR appears when all of it is written.\n\n"
     "  --model DIR[:WEIGHT]  a Hugging Face model folder, and its weight w (default 1)\n"
-    "  --adapter DIR         a PEFT adapter (LoRA) of the one --model\n"
+    "  --adapter DIR|CKPT.h5 the one --model's adapter (LoRA): a PEFT folder, or a checkpoint\n"
     "  --method METHOD       of x, the numbers of a model's tensor, and delta = x - base, its task vector:\n"
     "      average             sum of w x / sum of w\n"
     "      slerp               two models, along the arc between their tensors; straight where they are nearly "
@@ -314,7 +315,7 @@ int ent_cmd_merge(int argc, char **argv)
     arguments a = {.options = {.how = {.seed = 42}}};
     int code = ENT_EXIT_USAGE;
     if (parse(&a, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: merge: %s; `entrenar merge --help` says more\n", ent_message());
+        ent_options_complain("merge");
     } else if (a.help) {
         fputs(usage, stdout);
         code = ENT_EXIT_DONE;

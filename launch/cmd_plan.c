@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "launch/cmd.h"
+#include "launch/options.h"
 #include "launch/plan.h"
 
 typedef struct arguments {
@@ -114,7 +115,7 @@ int ent_cmd_plan(int argc, char **argv)
     if (a.sets == NULL)
         return ENT_EXIT_FAILED;
     if (!parse(&a, argc, argv)) {
-        fprintf(stderr, "entrenar: plan: %s; `entrenar plan --help` says more\n", ent_message());
+        ent_options_complain("plan");
     } else if (a.help) {
         fputs(usage, stdout);
         code = ENT_EXIT_DONE;

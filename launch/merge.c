@@ -1,6 +1,6 @@
 #include "launch/merge.h"
 
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +22,7 @@ struct ent_merge_job {
     ent_st_tensor *tensors;     /* to be written */
     const ent_tensor **sources; /* (n_inputs, count): where they come from */
     const ent_tensor **a, **b;  /* the adapter of each, NULL where it has none */
+    double *scales;             /* of each adapter */
 
     /* Of the tensor that is being written. */
     float *whole_a;               /* A as fp32 */
@@ -47,6 +48,7 @@ void ent_merge_job_free(ent_merge_job *job)
     free(job->sources);
     free(job->a);
     free(job->b);
+    free(job->scales);
     free(job->whole_a);
     free(job->selections);
     free(job->thresholds);
@@ -65,6 +67,12 @@ void ent_merge_job_size(size_t *tensors, size_t *numbers, size_t *bytes, const e
         *numbers += n;
         *bytes += n * ent_dtype_size(job->tensors[i].dtype);
     }
+}
+
+const ent_st_tensor *ent_merge_job_tensors(size_t *count, const ent_merge_job *job)
+{
+    *count = job->count;
+    return job->tensors;
 }
 
 /* --- opening --- */
@@ -110,6 +118,17 @@ static ent_status check_dtype(const ent_tensor *t, const char *folder)
     return ENT_OK;
 }
 
+/* Of the adapter of a projection, by the name of its weight. */
+static double scale_of(const ent_lora_config *lora, const char *weight)
+{
+    size_t layer = 0;
+    ent_proj proj = 0;
+    const bool known = ent_lora_module_of(&layer, &proj, weight);
+    assert(known);
+    (void)known;
+    return ent_lora_scale(lora, layer, proj);
+}
+
 /* Weight i of the job, its adapter, and where the other inputs have it: their parameters are the same ones. */
 static ent_status add_weight(ent_merge_job *job, const ent_params *params, const ent_tensor *w)
 {
@@ -137,6 +156,7 @@ static ent_status add_weight(ent_merge_job *job, const ent_params *params, const
             continue;
         ENT_TRY(check_dtype(&p->tensor, o->adapter));
         (k == 0 ? job->a : job->b)[i] = &p->tensor;
+        job->scales[i] = scale_of(&job->inputs[0].lora, w->name);
     }
     return ENT_OK;
 }
@@ -149,6 +169,7 @@ static ent_status list_weights(ent_merge_job *job)
     ENT_TRY(ent_calloc(&job->sources, job->n_inputs * most, sizeof *job->sources, "tensors"));
     ENT_TRY(ent_calloc(&job->a, most, sizeof *job->a, "adapters"));
     ENT_TRY(ent_calloc(&job->b, most, sizeof *job->b, "adapters"));
+    ENT_TRY(ent_calloc(&job->scales, most, sizeof *job->scales, "adapters"));
     for (size_t i = 0; i < most; i++)
         if (strncmp(params->items[i]->tensor.name, "base_model.", strlen("base_model.")) != 0)
             ENT_TRY(add_weight(job, params, &params->items[i]->tensor));
@@ -159,11 +180,15 @@ static ent_status take_memory(ent_merge_job *job)
 {
     const ent_merge_method method = job->options->how.method;
     const size_t models = job->options->how.models, threads = (size_t)ent_threads();
-    size_t most_a = 0;
-    for (size_t i = 0; i < job->count; i++)
-        if (job->a[i] && ent_tensor_count(job->a[i]) > most_a)
-            most_a = ent_tensor_count(job->a[i]);
-    job->n_floats = job->options->adapter ? job->inputs[0].lora.r + TILE : job->n_inputs * TILE;
+    size_t most_a = 0, most_r = 0;
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->a[i] == NULL)
+            continue;
+        const size_t n = ent_tensor_count(job->a[i]), r = job->a[i]->shape[0];
+        most_a = n > most_a ? n : most_a;
+        most_r = r > most_r ? r : most_r;
+    }
+    job->n_floats = job->options->adapter ? most_r + TILE : job->n_inputs * TILE;
     job->n_deltas = job->options->base ? models * TILE : 0;
     ENT_TRY(ent_calloc(&job->whole_a, most_a, sizeof *job->whole_a, "an adapter"));
     ENT_TRY(ent_calloc(&job->floats, threads * job->n_floats, sizeof *job->floats, "pieces"));
@@ -229,20 +254,18 @@ static void fold_tile(void *context, size_t begin, size_t end)
 {
     const piece *p = context;
     const ent_merge_job *job = p->job;
-    const ent_lora_config *lora = &job->inputs[0].lora;
     const ent_tensor *a = job->a[p->tensor], *b = job->b[p->tensor];
-    const double scale = lora->alpha / (lora->use_rslora ? sqrt((double)lora->r) : (double)lora->r);
     float *w = floats_of_thread(job), *row = w + TILE;
     read_input(w, p, 0, p->first + begin, end - begin);
     if (a == NULL) {
         memcpy(p->out + begin, w, (end - begin) * sizeof *w);
         return;
     }
-    const size_t in = a->shape[1];
+    const size_t r = a->shape[0], in = a->shape[1];
     for (size_t i = begin; i < end;) {
         const size_t column = (p->first + i) % in, n = in - column < end - i ? in - column : end - i;
-        read_numbers(row, b, (p->first + i) / in * lora->r, lora->r);
-        ent_merge_fold(p->out + i, w + (i - begin), row, job->whole_a + column, in, lora->r, scale, n);
+        read_numbers(row, b, (p->first + i) / in * r, r);
+        ent_merge_fold(p->out + i, w + (i - begin), row, job->whole_a + column, in, r, job->scales[p->tensor], n);
         i += n;
     }
 }
@@ -341,7 +364,7 @@ static ent_status begin_tensor(ent_merge_job *job, size_t i)
     return ENT_OK;
 }
 
-static ent_status source(float *out, void *context, size_t i, size_t first, size_t n)
+ent_status ent_merge_job_read(float *out, void *context, size_t i, size_t first, size_t n)
 {
     ent_merge_job *job = context;
     piece p = {.job = job, .tensor = i, .first = first, .n = n, .out = out};
@@ -359,6 +382,8 @@ ent_status ent_merge_job_run(ent_merge_job *job)
     const ent_model_write_options options = {.from = input_folder(job, 0),
                                              .dtype = o->has_dtype ? &o->dtype : NULL,
                                              .file_bytes = o->file_bytes,
-                                             .overwrite = o->overwrite};
-    return ent_model_write(o->out, job->tensors, job->count, &options, source, job);
+                                             .overwrite = o->overwrite,
+                                             .verify = o->verify,
+                                             .verify_context = o->verify_context};
+    return ent_model_write(o->out, job->tensors, job->count, &options, ent_merge_job_read, job);
 }

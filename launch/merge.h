@@ -15,6 +15,8 @@ typedef struct ent_merge_options {
     ent_dtype dtype;
     size_t file_bytes;
     bool overwrite;
+    ent_folder_writer *verify; /* as ent_model_write_options has it */
+    const void *verify_context;
 } ent_merge_options;
 
 typedef struct ent_merge_job ent_merge_job;
@@ -30,5 +32,9 @@ ent_status ent_merge_job_run(ent_merge_job *job);
 
 /* What is written: numbers, and the bytes they take. */
 void ent_merge_job_size(size_t *tensors, size_t *numbers, size_t *bytes, const ent_merge_job *job);
+
+/* For those who write it otherwise: its tensors, and their numbers (an ent_model_source, whose context is the job). */
+const ent_st_tensor *ent_merge_job_tensors(size_t *count, const ent_merge_job *job);
+ent_status ent_merge_job_read(float *out, void *job, size_t i, size_t first, size_t n);
 
 #endif

@@ -16,6 +16,7 @@ void ent_model_close(ent_model *m)
     ent_calibration_free(m->calibration);
     ent_decoder_free(m->decoder);
     ent_weights_cache_close(m->converted);
+    ent_checkpoint_adapter_close(&m->checkpoint);
     ent_safetensors_close(m->adapter);
     ent_safetensors_close(m->weights);
     ent_tokenizer_free(m->tokenizer);
@@ -34,13 +35,18 @@ static ent_status open_tokenizer(ent_model *m, const char *folder)
     return ENT_OK;
 }
 
-static ent_status copy_lora(ent_lora_config *out, const ent_lora_config *from)
+/* Of a checkpoint that adapts all layers, as a PEFT folder says it. */
+static ent_status copy_checkpoint_lora(ent_model *m)
 {
-    *out = *from;
-    out->layers = NULL;
-    if (from->layers) {
-        ENT_TRY(ent_calloc(&out->layers, from->n_layers, 1, "layers"));
-        memcpy(out->layers, from->layers, from->n_layers);
+    const ent_lora_config *l = &m->checkpoint.lora;
+    size_t chosen = 0;
+    ENT_TRY(ent_lora_config_copy(&m->lora, l));
+    for (size_t i = 0; i < l->n_layers; i++)
+        chosen += l->layers[i];
+    if (chosen == m->config.n_layers && l->n_layers == chosen) {
+        free(m->lora.layers);
+        m->lora.layers = NULL;
+        m->lora.n_layers = 0;
     }
     return ENT_OK;
 }
@@ -48,10 +54,15 @@ static ent_status copy_lora(ent_lora_config *out, const ent_lora_config *from)
 static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
 {
     if (o->adapter) {
-        ENT_TRY(ent_peft_read_config(&m->lora, o->adapter));
+        if (ent_is_checkpoint(o->adapter)) {
+            ENT_TRY(ent_checkpoint_adapter_open(&m->checkpoint, o->adapter));
+            ENT_TRY(copy_checkpoint_lora(m));
+        } else {
+            ENT_TRY(ent_peft_read_config(&m->lora, o->adapter));
+        }
         m->lora.dropout = o->dropout;
     } else if (o->lora) {
-        ENT_TRY(copy_lora(&m->lora, o->lora));
+        ENT_TRY(ent_lora_config_copy(&m->lora, o->lora));
     }
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
@@ -62,13 +73,18 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     }
     if (m->lora.layers && chosen == 0)
         return ent_fail(ENT_ECONFIG, "%s: no layer is to be adapted", o->adapter ? o->adapter : "lora.layers");
-    return ENT_OK;
+    if (o->lora) /* a PEFT config may have patterns that take nothing */
+        ENT_TRY(ent_lora_patterns_act(&m->lora, m->config.n_layers, "lora"));
+    return m->lora.modules ? ENT_OK : ent_lora_resolve(&m->lora, m->config.n_layers);
 }
 
 static ent_status open_adapter(ent_model *m, const ent_model_options *o)
 {
     ent_status st;
     char *path = NULL;
+    if (ent_is_checkpoint(o->adapter))
+        return ent_bind_tensors(ent_decoder_params(m->decoder), m->checkpoint.tensors, m->checkpoint.listing.count,
+                                true, o->adapter);
     ENT_GO(ent_format(&path, "%s/adapter_model.safetensors", o->adapter));
     ENT_GO(ent_safetensors_open(&m->adapter, path));
     ENT_GO(ent_adapter_bind(ent_decoder_params(m->decoder), m->adapter, o->adapter));

@@ -5,6 +5,7 @@
 #include "io/config.h"
 #include "io/safetensors.h"
 #include "io/weights_cache.h"
+#include "launch/checkpoint_adapter.h"
 #include "src/nn/decoder.h"
 #include "src/text/tokenizer.h"
 #include "src/train/calibration.h"
@@ -15,6 +16,7 @@ typedef struct ent_model {
     ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
+    ent_checkpoint_adapter checkpoint;  /* empty, or the adapter's numbers */
     ent_calibration *calibration;       /* of int8; NULL: other precisions */
     ent_quantize_base base;             /* storage of frozen matrices; NONE: as products with them need it */
     ent_weights_cache *converted;       /* NULL: all is used as it is stored */
@@ -23,7 +25,7 @@ typedef struct ent_model {
 
 typedef struct ent_model_options {
     const char *path;            /* the model folder */
-    const char *adapter;         /* a PEFT folder to go on from; NULL: none */
+    const char *adapter;         /* a PEFT folder to go on from, or a checkpoint (.h5) with an adapter; NULL: none */
     const ent_lora_config *lora; /* a new adapter; NULL: none. Not with `adapter` */
     double dropout;              /* of the adapter of `adapter` */
     bool train;                  /* the adapter, or without one all weights, are trainable */

@@ -15,15 +15,11 @@ static const struct {
     {                                                             \
 #member, words, offsetof(ent_memory_plan, member), shared \
     }
-    ROW(mapped_weights, "mapped weights", true),
-    ROW(file_cache, "tokenised data", true),
-    ROW(parameters, "trained parameters", false),
-    ROW(gradients, "gradients", false),
-    ROW(optimizer, "optimizer's moments", false),
-    ROW(gradient_sums, "gradient sums", false),
-    ROW(activations, "activations", false),
-    ROW(workspace, "workspace", false),
-    ROW(tables, "tables", false),
+    ROW(mapped_weights, "mapped weights", true),  ROW(teachers, "mapped teachers", true),
+    ROW(file_cache, "tokenised data", true),      ROW(parameters, "trained parameters", false),
+    ROW(gradients, "gradients", false),           ROW(optimizer, "optimizer's moments", false),
+    ROW(gradient_sums, "gradient sums", false),   ROW(activations, "activations", false),
+    ROW(workspace, "workspace", false),           ROW(tables, "tables", false),
     ROW(program, "program and libraries", false),
 #undef ROW
 };

@@ -6,9 +6,10 @@
 #include "src/nn/decoder.h"
 #include "src/train/trainer.h"
 
-/* Bytes. The first two are one for all ranks of a machine; the others are each rank's own. */
+/* Bytes. The first three are one for all ranks of a machine; the others are each rank's own. */
 typedef struct ent_memory_plan {
     double mapped_weights; /* frozen parameters, as they are stored: in the model's files, or converted */
+    double teachers;       /* their weights, as their files have them */
     double file_cache;     /* tokenised data, mapped */
     double parameters;     /* trainable: the adapters, or all weights */
     double gradients;      /* of a unit */
@@ -20,7 +21,7 @@ typedef struct ent_memory_plan {
     double program;        /* code, libraries and what they hold (buffers of products, MPI): measured */
 } ent_memory_plan;
 
-/* Fills all but file_cache and program. */
+/* Fills all but teachers, file_cache and program. */
 void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model_config *config,
                      const ent_trainer *trainer, size_t max_positions);
 

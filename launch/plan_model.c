@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Attention works on blocks of so many query rows (src/autograd/ops/attention.c). */
-enum { BLOCK = 64 };
+enum { BLOCK = 96 };
 
 /* What is known of a unit while walking through its layers. */
 typedef struct walk {
@@ -19,8 +19,7 @@ typedef struct walk {
 
 static bool is_adapted(const walk *w, size_t l, ent_proj p)
 {
-    const ent_lora_config *lora = w->lora;
-    return lora && (lora->layers == NULL || (l < lora->n_layers && lora->layers[l])) && (lora->targets >> p & 1);
+    return w->lora && ent_lora_adapts(w->lora, l, p);
 }
 
 /* One linear layer; `propagates`: its input wants a gradient. Whether its output does. */
@@ -37,7 +36,7 @@ static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool pr
     w->again.frozen += last ? 0 : product;
     if (!is_adapted(w, l, p))
         return propagates;
-    const double r = (double)w->lora->r;
+    const double r = (double)ent_lora_rank(w->lora, l, p);
     const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
     w->again.other += last ? a : a + b;
     w->flops.other += a + b;                            /* u = x A^T, y += u B^T */
@@ -45,7 +44,7 @@ static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool pr
     return true;
 }
 
-/* The scores that one head computes: whole rectangles of a block's rows and the keys its rows see. */
+/* The scores that one head computes: of each row, from the first key that its block sees to its own. */
 static double scores(const walk *w, size_t l)
 {
     const ent_model_config *c = w->config;
@@ -54,7 +53,7 @@ static double scores(const walk *w, size_t l)
     for (size_t row = 0; row < n; row += BLOCK) {
         const size_t rows = n - row < BLOCK ? n - row : BLOCK;
         const size_t first = window && row + 1 > window ? row + 1 - window : 0;
-        all += (double)rows * (double)(row + rows - first);
+        all += (double)rows * ((double)(row - first) + (double)(rows + 1) / 2);
     }
     return all;
 }

@@ -26,6 +26,7 @@ void ent_run_close(ent_run *run)
     ent_dataset_close(run->train);
     free(run->order);
     free(run->digests);
+    ent_teachers_close(&run->teachers);
     ent_model_close(&run->model);
 }
 
@@ -37,7 +38,9 @@ static ent_status open_model(ent_run *run)
                             .alpha = c->lora.alpha,
                             .use_rslora = c->lora.use_rslora,
                             .dropout = c->lora.dropout,
-                            .targets = c->lora.targets};
+                            .targets = c->lora.targets,
+                            .ranks = c->lora.ranks, /* borrowed */
+                            .alphas = c->lora.alphas};
     if (c->has_lora && c->lora.n_layers) {
         lora.n_layers = c->lora.layers[c->lora.n_layers - 1] + 1;
         ENT_TRY(ent_calloc(&lora.layers, lora.n_layers, 1, "layers"));
@@ -85,6 +88,7 @@ static ent_status open_data(ent_run *run)
                                          .tokenizer = run->model.tokenizer,
                                          .tokenizer_path = run->model.tokenizer_path,
                                          .model_folder = c->model.path,
+                                         .chat_template = c->data.chat_template,
                                          .cache_dir = cache};
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)
@@ -140,9 +144,11 @@ static ent_status open_trainer(ent_run *run)
                                                       .step_size = c->scheduler.step_size,
                                                       .gamma = c->scheduler.gamma},
                                          .grad_clip = c->training.grad_clip,
+                                         .plus_ratio = c->has_lora ? c->lora.plus_ratio : 0,
                                          .batch_size = (size_t)c->training.batch_size,
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,
+                                         .teaching = ent_teachers_teaching(&run->teachers),
                                          .stop = ent_signals_stop};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
@@ -192,6 +198,7 @@ static void say_what_is_trained(const ent_run *run)
     if (run->model.base != ENT_BASE_NONE)
         printf("        frozen matrices in %s: %s\n", run->model.base == ENT_BASE_NF4 ? "nf4" : "int8",
                ent_bytes_format(&t[0], (double)ent_weights_cache_bytes(run->model.converted)));
+    ent_teachers_say(&run->teachers);
     const ent_dataset_counts *n = ent_dataset_counts_of(run->train);
     printf("data    %s: %zu documents, %s tokens in %zu units of at most %lld\n", run->config->data.train,
            (size_t)n->documents, ent_count_format(&t[0], (double)n->tokens), (size_t)n->units,
@@ -267,6 +274,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     if (!config->distributed.allow_mixed_cpus)
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
+    ENT_TRY(ent_comm_agree(c, ent_teachers_open(&run->teachers, config, &run->model)));
     ENT_TRY(in_turn(run, open_data));
     ENT_TRY(in_turn(run, convert_weights));
     ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),

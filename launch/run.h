@@ -12,6 +12,7 @@
 #include "io/numeric_trace.h"
 #include "launch/model.h"
 #include "launch/placement.h"
+#include "launch/teachers.h"
 #include "src/train/trainer.h"
 
 typedef struct ent_run_options {
@@ -34,6 +35,7 @@ typedef struct ent_run {
     ent_placement place;
     bool speaks; /* rank 0, not quiet */
     ent_model model;
+    ent_teachers teachers;
     ent_dataset *train, *val; /* val may be NULL */
     ent_trainer *trainer;
     ent_lock_file *lock;      /* of rank 0: on the run folder */

@@ -42,6 +42,9 @@ static ent_status check(const ent_run *run)
 {
     if (run->options.overwrite) {
         ENT_TRY(check_input(run, run->config->model.path, "model.path"));
+        for (size_t i = 0; i < run->config->distill.n_teachers; i++)
+            ENT_TRY(check_input(run, run->config->distill.teachers[i], "distill.teachers"));
+        ENT_TRY(check_input(run, run->config->distill.teacher, "distill.teacher"));
         ENT_TRY(check_input(run, run->config->has_lora ? run->config->lora.path : NULL, "lora.path"));
     }
     static const char *const marks[] = {"config.yaml", "checkpoints", "adapter", "model"};

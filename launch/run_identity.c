@@ -5,14 +5,16 @@
 #include <string.h>
 
 #include "io/digest.h"
+#include "io/lora_modules.h"
+#include "io/path.h"
 #include "src/base/mem.h"
 
 /* Keys and sections that don't bear on the numbers, or are replaced by digests of what they lead to. */
 static const char *const left_out[] = {
-    "model.path",          "data.train",         "data.val",        "lora.path",
-    "compute.threads",     "compute.recompute",  "training.epochs", "training.max_steps",
-    "training.output_dir", "training.log_every", "eval.",           "checkpoint.",
-    "distributed."};
+    "model.path",         "data.train",      "data.val",           "data.chat_template",
+    "lora.path",          "distill.teacher", "distill.teachers",   "compute.threads",
+    "compute.recompute",  "training.epochs", "training.max_steps", "training.output_dir",
+    "training.log_every", "eval.",           "checkpoint.",        "distributed."};
 
 static bool is_left_out(const char *key)
 {
@@ -29,7 +31,8 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     char *text = NULL, *key = NULL;
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
-    if (is_left_out(key))
+    if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+        (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));
@@ -53,14 +56,14 @@ static ent_status add_config(ent_json *to, const ent_config *config)
 
 /* A digest of the mapped weights: of all names, shapes and types, and of a sample of each tensor's bytes, so that it
  * costs no time. Another model, or another version of it, is told apart. */
-static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_run *run)
+static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_model *m)
 {
     enum { SAMPLE = 4096 };
-    const ent_params *p = ent_decoder_params(run->model.decoder);
+    const ent_params *p = ent_decoder_params(m->decoder);
     char next[ENT_SHA256_SIZE + 256 + SAMPLE] = "";
     memset(hex, 0, ENT_SHA256_SIZE);
-    for (size_t i = 0; i < p->count && run->model.weights; i++) {
-        const ent_st_tensor *t = ent_safetensors_find(run->model.weights, p->items[i]->tensor.name);
+    for (size_t i = 0; i < p->count && m->weights; i++) {
+        const ent_st_tensor *t = ent_safetensors_find(m->weights, p->items[i]->tensor.name);
         if (t == NULL)
             continue;
         size_t n = (size_t)snprintf(next, ENT_SHA256_SIZE + 256, "%s %.150s %s %zu", hex, t->name,
@@ -72,24 +75,42 @@ static void hash_weights(char hex[ENT_SHA256_SIZE], const ent_run *run)
 }
 
 /* What config.json says that the shapes of the parameters don't. */
-static void add_model(ent_json *to, const ent_run *run)
+static void add_model(ent_json *to, const char *key, const ent_model *model)
 {
-    const ent_model_config *m = &run->model.config;
-    char text[256], weights[ENT_SHA256_SIZE];
-    hash_weights(weights, run);
-    ent_json_add_string(to, "model.path (weights)", weights);
+    const ent_model_config *m = &model->config;
+    char text[256], weights[ENT_SHA256_SIZE], name[64];
+    hash_weights(weights, model);
+    snprintf(name, sizeof name, "%s (weights)", key);
+    ent_json_add_string(to, name, weights);
     snprintf(text, sizeof text, "%.60s, rope %d %.17g, eps %.17g, window %zu from %zu", m->model_type,
              (int)m->rope_scaling, m->rope_theta, m->rms_norm_eps, m->sliding_window, m->first_window_layer);
-    ent_json_add_string(to, "model.path (config)", text);
+    snprintf(name, sizeof name, "%s (config)", key);
+    ent_json_add_string(to, name, text);
 }
 
 /* An adapter that is gone on from sets what the config doesn't. */
-static void add_adapter(ent_json *to, const ent_lora_config *l)
+static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
 {
+    const ent_lora_patterns *const patterns[] = {&l->ranks, &l->alphas};
+    static const char *const keys[] = {"rank_pattern", "alpha_pattern"};
     char text[128];
     snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s", l->r, l->alpha, l->targets,
              l->use_rslora ? ", rslora" : "");
     ent_json_add_string(to, "lora.path (adapter)", text);
+    for (size_t i = 0; i < 2; i++) {
+        if (patterns[i]->count == 0)
+            continue;
+        char *printed, name[64];
+        ent_json *tree = ent_json_new_object();
+        ent_lora_patterns_put(tree, keys[i], patterns[i], false);
+        snprintf(name, sizeof name, "lora.path (%s)", keys[i]);
+        const ent_status st = ent_json_print(&printed, ent_json_member(tree, keys[i]), false);
+        ent_json_free(tree);
+        ENT_TRY(st);
+        ent_json_add_string(to, name, printed);
+        free(printed);
+    }
+    return ENT_OK;
 }
 
 /* What was decided on the first units: which way each projection goes, and with which factors. */
@@ -113,9 +134,14 @@ ent_status ent_run_identity(ent_json **out, const ent_run *run)
 {
     ent_json *to = *out = ent_json_new_object();
     ENT_TRY(add_config(to, run->config));
-    add_model(to, run);
+    add_model(to, "model.path", &run->model);
+    for (size_t i = 0; i < run->teachers.teaching.count; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "distill.teacher %zu", i + 1);
+        add_model(to, key, &run->teachers.models[i]);
+    }
     if (run->config->has_lora && run->config->lora.path)
-        add_adapter(to, &run->model.lora);
+        ENT_TRY(add_adapter(to, &run->model.lora));
     if (run->model.calibration)
         add_calibration(to, run->model.calibration);
     ent_json_add_string(to, "data.train (tokens)", ent_dataset_digest(run->train));

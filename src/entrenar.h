@@ -25,6 +25,7 @@ extern "C" {
 #include "src/nn/lora_config.h"
 #include "src/nn/model_config.h"
 #include "src/nn/decoder.h"
+#include "src/nn/generate.h"
 #include "src/nn/sample.h"
 
 #include "src/optim/optimizer.h"
@@ -40,9 +41,10 @@ extern "C" {
 
 #include "io/safetensors.h"
 #include "io/model_weights.h" /* parameters from files, and back */
-#include "io/peft.h"       /* adapters */
-#include "io/model_file.h" /* stand-alone models */
-#include "io/model_write.h" /* model folders, computed while they are written */
+#include "io/peft.h"          /* adapters */
+#include "io/model_file.h"    /* stand-alone models */
+#include "io/model_write.h"   /* model folders, computed while they are written */
+#include "io/gguf_model.h"    /* models and adapters for llama.cpp */
 #include "io/numeric_trace.h"
 
 #ifdef __cplusplus

@@ -33,7 +33,7 @@ static size_t messages_of(ent_chat_message *out, const ent_json *list)
     return n;
 }
 
-/* Each span is an assistant's content (perhaps trimmed) followed by `end`, in order. */
+/* Each span is an assistant's content (perhaps trimmed, perhaps with thoughts) followed by `end`, in order. */
 static void check_spans(const ent_masked_text *text, const ent_chat_message *m, size_t n, const char *end)
 {
     size_t span = 0;
@@ -42,17 +42,66 @@ static void check_spans(const ent_masked_text *text, const ent_chat_message *m, 
             continue;
         assert_true(span < text->n_spans);
         const ent_span s = text->spans[span++];
-        char learned[200], core[200];
+        char learned[200];
         snprintf(learned, sizeof learned, "%.*s", (int)(s.end - s.begin), text->text + s.begin);
-        const char *from = m[i].content + strspn(m[i].content, " \t\n");
-        snprintf(core, sizeof core, "%s", from);
-        for (size_t k = strlen(core); k && strchr(" \t\n", core[k - 1]); k--)
-            core[k - 1] = '\0';
-        assert_non_null(strstr(learned, core));
-        assert_string_equal(learned + strlen(learned) - strlen(end), end);
-        assert_true(strlen(learned) <= strlen(m[i].content) + strlen(end) + 2);
+        const char *from = m[i].content + strspn(m[i].content, " \t\n"), *thought = strstr(from, "</think>\n\n");
+        const char *answer = thought ? thought + 10 : from;
+        size_t core = strlen(answer);
+        while (core && strchr(" \t\n", answer[core - 1]))
+            core--;
+        if (core >= 3 && memcmp(answer + core - 3, "\u3000", 3) == 0)
+            core -= 3;
+        char expected[200];
+        snprintf(expected, sizeof expected, "%.*s", (int)core, answer);
+        assert_non_null(strstr(learned, expected));
+        if (i + 1 < n || strcmp(end, "") != 0)
+            assert_string_equal(learned + strlen(learned) - strlen(end), end);
+        assert_true(strlen(learned) <= strlen(m[i].content) + strlen(end) + 10);
     }
     assert_int_equal(span, text->n_spans);
+}
+
+/* What an answer to it goes on from: without its own last one. */
+static void check_prompt(const ent_json *c, const ent_chat *chat, const ent_chat_message *m, size_t n, const char *name)
+{
+    char *prompt;
+    size_t bytes;
+    if (strcmp(m[n - 1].role, "assistant") == 0)
+        n--;
+    if (ent_chat_prompt(&prompt, &bytes, chat, m, n, name) != ENT_OK)
+        fail_msg("%s", ent_message());
+    assert_string_equal(prompt, string_of(c, "prompt"));
+    assert_int_equal(bytes, strlen(prompt));
+    free(prompt);
+}
+
+static void check_turn_end(const ent_chat *chat, const char *end)
+{
+    char *mark;
+    assert_int_equal(ent_chat_turn_end(&mark, chat, "x"), ENT_OK);
+    const size_t n = strlen(mark); /* without a new line behind it */
+    assert_true(strncmp(mark, end, n) == 0 && strspn(end + n, "\n") == strlen(end + n));
+    free(mark);
+}
+
+static void check_case(const ent_json *c, const ent_chat *chat, const char *name, const char *end)
+{
+    ent_chat_message m[MAX_MESSAGES];
+    ent_masked_text text = {0};
+    const size_t n = messages_of(m, ent_json_member(c, "messages"));
+    const char *refused = ent_json_string(ent_json_member(c, "refused"));
+    const ent_status st = ent_chat_render(&text, chat, m, n, name);
+    if (refused) {
+        assert_int_equal(st, ENT_EFORMAT);
+        assert_non_null(strstr(ent_message(), refused));
+    } else if (st != ENT_OK) {
+        fail_msg("%s", ent_message());
+    } else {
+        assert_string_equal(text.text, string_of(c, "text"));
+        check_spans(&text, m, n, end);
+        check_prompt(c, chat, m, n, name);
+    }
+    ent_masked_text_free(&text);
 }
 
 static void test_against_jinja(void **state)
@@ -63,22 +112,18 @@ static void test_against_jinja(void **state)
     size_t cases = 0;
     for (const ent_json *t = ent_json_first(all); t; t = ent_json_next(t)) {
         ent_chat chat;
-        const char *name = string_of(t, "name"), *eos = string_of(t, "eos");
-        if (ent_chat_recognise(&chat, string_of(t, "template"), string_of(t, "bos"), eos, name) != ENT_OK)
+        const char *name = string_of(t, "name"), *eos = ent_json_string(ent_json_member(t, "eos"));
+        const char *end = ent_json_string(ent_json_member(t, "end")), *bos = ent_json_string(ent_json_member(t, "bos"));
+        if (ent_chat_init(&chat, string_of(t, "template"), bos, eos, name) != ENT_OK)
             fail_msg("%s", ent_message());
         assert_false(ent_chat_wants_special(&chat));
-        for (const ent_json *c = ent_json_first(ent_json_member(t, "cases")); c; c = ent_json_next(c), cases++) {
-            ent_chat_message m[MAX_MESSAGES];
-            ent_masked_text text = {0};
-            const size_t n = messages_of(m, ent_json_member(c, "messages"));
-            assert_int_equal(ent_chat_render(&text, &chat, m, n, name), ENT_OK);
-            assert_string_equal(text.text, string_of(c, "text"));
-            check_spans(&text, m, n, strcmp(name, "chatml") == 0 ? "<|im_end|>" : eos);
-            ent_masked_text_free(&text);
-        }
+        end = end ? end : strcmp(name, "chatml") == 0 ? "<|im_end|>" : eos;
+        check_turn_end(&chat, end);
+        for (const ent_json *c = ent_json_first(ent_json_member(t, "cases")); c; c = ent_json_next(c), cases++)
+            check_case(c, &chat, name, end);
         ent_chat_free(&chat);
     }
-    assert_int_equal(cases, 24);
+    assert_int_equal(cases, 79);
     ent_json_free(all);
 }
 
@@ -88,7 +133,7 @@ static void test_plain(void **state)
     ent_chat chat;
     ent_masked_text text = {0};
     const ent_chat_message m[] = {{"system", "Be kind."}, {"user", "Hi"}, {"assistant", "Hello"}, {"user", "Bye"}};
-    assert_int_equal(ent_chat_recognise(&chat, NULL, "<s>", "</s>", "x"), ENT_OK);
+    assert_int_equal(ent_chat_init(&chat, NULL, "<s>", "</s>", "x"), ENT_OK);
     assert_true(ent_chat_wants_special(&chat));
     assert_int_equal(ent_chat_render(&text, &chat, m, 4, "x"), ENT_OK);
     assert_string_equal(text.text, "System: Be kind.\nUser: Hi\nAssistant: Hello</s>\nUser: Bye\n");
@@ -96,6 +141,14 @@ static void test_plain(void **state)
     assert_memory_equal(text.text + text.spans[0].begin, "Hello</s>\n", text.spans[0].end - text.spans[0].begin);
     assert_int_equal(text.spans[0].end - text.spans[0].begin, 10);
     ent_masked_text_free(&text);
+    char *prompt;
+    size_t n;
+    assert_int_equal(ent_chat_prompt(&prompt, &n, &chat, m, 4, "x"), ENT_OK);
+    assert_string_equal(prompt, "System: Be kind.\nUser: Hi\nAssistant: Hello</s>\nUser: Bye\nAssistant:");
+    free(prompt);
+    check_turn_end(&chat, "</s>");
+    assert_int_equal(ent_chat_prompt(&prompt, &n, &chat, m, 3, "f:4"), ENT_EFORMAT);
+    assert_string_equal(ent_message(), "f:4: messages: expected the last one to be the user's, found the assistant's");
     ent_chat_free(&chat);
 }
 
@@ -103,7 +156,7 @@ static void check_refused(const char *template_text, const char *bos, const char
                           const char *part)
 {
     ent_chat chat;
-    assert_int_equal(ent_chat_recognise(&chat, template_text, bos, eos, "dir/tokenizer_config.json"), code);
+    assert_int_equal(ent_chat_init(&chat, template_text, bos, eos, "dir/tokenizer_config.json"), code);
     if (strstr(ent_message(), part) == NULL || strncmp(ent_message(), "dir/tokenizer_config.json: ", 27) != 0)
         fail_msg("\"%s\" does not say \"%s\"", ent_message(), part);
 }
@@ -111,35 +164,31 @@ static void check_refused(const char *template_text, const char *bos, const char
 static void test_refusals(void **state)
 {
     (void)state;
-    check_refused("{{ messages }}", "", "", ENT_EUNSUPPORTED, "found another");
-    static char endless[(1 << 17) + 2]; /* <|im_start|>system without an end, again and again */
+    static char endless[(1 << 17) + 2]; /* blocks that never end */
     for (size_t i = 0; i + 1 < sizeof endless; i++)
-        endless[i] = "<|im_start|>system\n"[i % 19];
+        endless[i] = "{% if a %}"[i % 10];
     check_refused(endless, "", "", ENT_EUNSUPPORTED, "chat_template: expected at most 131072 bytes, found 131073");
-    check_refused("<|im_start|> <think>", "", "", ENT_EUNSUPPORTED, "<think>");
-    check_refused("<|start_header_id|> trim Cutting Knowledge Date", "b", "e", ENT_EUNSUPPORTED, "Knowledge Date");
-    check_refused("<|start_header_id|>", "b", "e", ENT_EUNSUPPORTED, "does not trim");
-    check_refused("<<SYS>>", "<s>", NULL, ENT_EFORMAT, "eos_token");
-    check_refused("<<SYS>>", NULL, "</s>", ENT_EFORMAT, "bos_token");
-    /* of Qwen1.5 at first, of Phi-4 as a Llama, of Falcon3: near to a family, but another text */
-    check_refused("{{'<|im_start|>' + message['role'] + '\\n' + message['content']}}{% if not loop.last %}"
-                  "{{ '<|im_end|>' + '\\n'}}{% endif %}",
-                  "", "", ENT_EUNSUPPORTED, "\"not loop.last\"");
-    check_refused("{{'<|im_start|>user<|im_sep|>' + message['content'] + '<|im_end|>\\n'}}", "", "", ENT_EUNSUPPORTED,
-                  "\"<|im_sep|>\"");
-    check_refused("{{'<|im_start|>user\\n' + message['content'] + '<|im_end|>'}}", "", "", ENT_EUNSUPPORTED,
-                  "does not end turns as it does: \"<|im_end|>\"");
-    check_refused("{{ '<|user|>\n' + message['content'] + '\n' }}{{ '<|assistant|>\n' + message['content'] + eos_token "
-                  "+ '\n' }}",
-                  "", "</s>", ENT_EUNSUPPORTED, "does not end turns as it does: \"<|user|>\"");
-    check_refused("<|im_start|>{{ 'You are ' + name }}", "", "", ENT_EUNSUPPORTED, "default system message");
+    endless[1 << 16] = 0;
+    check_refused(endless, "", "", ENT_EUNSUPPORTED, "chat_template: line 1: it is nested too deeply");
+    check_refused("{{ messages }}", "", "", ENT_EUNSUPPORTED, "line 1: a list or dict as text is not supported");
+    check_refused("no answers", "", "", ENT_EUNSUPPORTED, "chat_template: of two answers it shows 0");
+    check_refused("{% for m in messages %}\n{{ m.content + eos_token }}{% endfor %}", "<s>", NULL, ENT_EUNSUPPORTED,
+                  "line 2: eos_token is not defined");
+    check_refused("{{ bos_token }}", NULL, "</s>", ENT_EUNSUPPORTED, "line 1: bos_token is not defined");
+    check_refused("{{ strftime_now('%d') }}", "", "", ENT_EUNSUPPORTED, "line 1: it puts today's date into the text");
+    check_refused("{% macro x() %}{% endmacro %}", "", "", ENT_EUNSUPPORTED, "line 1: {% macro %} is not supported");
+    check_refused("{{ raise_exception('never') }}", "", "", ENT_EFORMAT, "messages: the chat template refuses them: n");
+    check_refused("{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+                  "", "", ENT_EUNSUPPORTED, "it takes more than 268435456 bytes");
+    check_refused("{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"
+                  "{% set k = namespace(x=[]) %}{% for i in range(9999) %}{% set k.x = [k.x] %}{% endfor %}"
+                  "{{ n.x == k.x }}",
+                  "", "", ENT_EUNSUPPORTED, "it takes too many steps");
 
     ent_chat chat;
     ent_masked_text text = {0};
-    assert_int_equal(ent_chat_recognise(&chat, "<<SYS>>", "<s>", "</s>", "x"), ENT_OK);
-    const ent_chat_message twice[] = {{"user", "a"}, {"user", "b"}}, tool[] = {{"tool", "a"}};
-    assert_int_equal(ent_chat_render(&text, &chat, twice, 2, "f:3"), ENT_EFORMAT);
-    assert_string_equal(ent_message(), "f:3: messages: turns alternate: expected role assistant, found user");
+    const ent_chat_message tool[] = {{"tool", "a"}};
+    assert_int_equal(ent_chat_init(&chat, NULL, "<s>", "</s>", "x"), ENT_OK);
     assert_int_equal(ent_chat_render(&text, &chat, tool, 1, "f:4"), ENT_EFORMAT);
     assert_string_equal(ent_message(), "f:4: messages[0].role: expected system, user or assistant, found \"tool\"");
     ent_masked_text_free(&text);
@@ -178,8 +227,8 @@ static void test_folder(void **state)
     strcpy(folder, "/tmp/entrenar-chat-XXXXXX");
     assert_non_null(mkdtemp(folder));
     check_eos(-1);
-    assert_int_equal(ent_chat_load(&chat, folder), ENT_OK);
-    assert_int_equal(chat.family, ENT_CHAT_PLAIN);
+    assert_int_equal(ent_chat_load(&chat, folder, NULL), ENT_OK);
+    assert_true(ent_chat_wants_special(&chat));
     ent_chat_free(&chat);
     put_file("config.json", "{\"eos_token_id\": 5}");
     check_eos(5);
@@ -193,21 +242,30 @@ static void test_folder(void **state)
     put_file("tokenizer_config.json",
              "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"</s>\", \"chat_template\": "
              "[{\"name\": \"x\", \"template\": \"y\"}, "
-             "{\"name\": \"default\", \"template\": \"<|im_start|>\"}]}");
+             "{\"name\": \"default\", \"template\": \"{% for m in messages %}{{ m.content }}{% endfor %}\"}]}");
     assert_int_equal(ent_tokenizer_config_read(&config, folder), ENT_OK);
     assert_string_equal(config.bos_token, "<s>");
     assert_string_equal(config.eos_token, "</s>");
     ent_tokenizer_config_free(&config);
-    assert_int_equal(ent_chat_load(&chat, folder), ENT_OK);
-    assert_int_equal(chat.family, ENT_CHAT_CHATML);
+    assert_int_equal(ent_chat_load(&chat, folder, NULL), ENT_OK);
+    assert_string_equal(chat.template_text, "{% for m in messages %}{{ m.content }}{% endfor %}");
     ent_chat_free(&chat);
     put_file("chat_template.jinja", "other");
-    assert_int_equal(ent_chat_load(&chat, folder), ENT_EUNSUPPORTED);
+    assert_int_equal(ent_chat_load(&chat, folder, NULL), ENT_EUNSUPPORTED);
     assert_non_null(strstr(ent_message(), "chat_template.jinja: chat_template: "));
-    put_file("chat_template.jinja", "<|user|>");
-    assert_int_equal(ent_chat_load(&chat, folder), ENT_OK);
-    assert_int_equal(chat.family, ENT_CHAT_ZEPHYR);
+    assert_non_null(strstr(ent_message(), "; data.chat_template takes a file with another, such as {% for m in "));
+    put_file("chat_template.jinja", "{% for m in messages %}{{ m.content }};{% endfor %}");
+    assert_int_equal(ent_chat_load(&chat, folder, NULL), ENT_OK);
+    assert_string_equal(chat.template_text, "{% for m in messages %}{{ m.content }};{% endfor %}");
     ent_chat_free(&chat);
+    char other[128];
+    snprintf(other, sizeof other, "%s/other", folder);
+    put_file("other", "{% for m in messages %}{{ m.content }}!{% endfor %}");
+    assert_int_equal(ent_chat_load(&chat, folder, other), ENT_OK);
+    assert_string_equal(chat.template_text, "{% for m in messages %}{{ m.content }}!{% endfor %}");
+    ent_chat_free(&chat);
+    put_file("other", NULL);
+    assert_int_equal(ent_chat_load(&chat, folder, other), ENT_EIO);
     const char *names[] = {"config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"};
     for (size_t i = 0; i < 4; i++)
         put_file(names[i], NULL);

@@ -106,9 +106,12 @@ static const char *const good[] = {
            "optimizer: {name: sgd, momentum: .9}\nscheduler: {name: step, step_size: 7, gamma: 1}\n",
     "model:\n  path: \"null\"\n  init: random\ndata:\n  train: \"a b: #c\\n\\\"\"\n  val: \"\\u2028\"\n"
     "lora:\n  layers:\n  - 9\n  - 0-3\n  - 2-4\n  target_modules: all-linear\n  use_rslora: true\n"
+    "  rank_pattern: {\"layers.[0-9]{1,2}.mlp\\\\..*\": 4, q_proj: 7}\n  alpha_pattern: {'(q|k)_proj': 0.5}\n"
     "training: {seed: 9223372036854775807, grad_clip: 0}\ncompute: {threads: 1024}\nscheduler: {name: constant}\n"
     "optimizer: {lr: 0.30000000000000004, name: adam}\ncheckpoint: {metadata: yaml}\ndistributed: {comm: self}\n"
     "eval:\n",
+    NEEDED "distill: {teacher: t, alpha: 1}\n",
+    NEEDED "distill: {teachers: [a, \"b, c\"], weights: [1, 0.1], temperature: 0.5}\n",
 };
 
 /* Every config prints to a text that loads to a config that prints alike; from another folder, too. */
@@ -211,7 +214,8 @@ static void unknown_keys_are_named(void **state)
     refused(NEEDED "optimiser: {lr: 1}\n", NULL, "config.yaml:3: optimiser: unknown key; did you mean optimizer?");
     refused(NEEDED "learning_rate: 1\n", NULL, "config.yaml:3: learning_rate: unknown key; did you mean optimizer.lr?");
     refused(NEEDED, "nonsense=1",
-            "--set nonsense: unknown key; the sections are model, data, lora, quantize, compute, optimizer, scheduler, "
+            "--set nonsense: unknown key; the sections are model, data, lora, distill, quantize, compute, optimizer, "
+            "scheduler, "
             "training, eval, checkpoint, distributed");
     refused(NEEDED, "lora.rank", "--set lora.rank: expected section.key=value");
     refused(NEEDED, "=1", "--set =1: expected section.key=value");
@@ -318,6 +322,21 @@ static void keys_that_do_nothing_are_refused(void **state)
          "config.yaml:3: lora.rank: expected to be absent beside lora.path, whose adapter sets it"},
         {"lora: {path: a, target_modules: all-linear}",
          "config.yaml:3: lora.target_modules: expected to be absent beside lora.path, whose adapter sets it"},
+        {"distill:", "config.yaml:3: distill: expected at least teacher: FOLDER; or no section"},
+        {"distill: {alpha: 1}", "config.yaml: distill.teacher: expected one of distill.teacher and distill.teachers, "
+                                "found neither"},
+        {"distill: {teacher: a, teachers: [b]}", "config.yaml:3: distill.teachers: expected one of distill.teacher and "
+                                                 "distill.teachers, found both"},
+        {"distill: {teacher: a, weights: 1}", "config.yaml:3: distill.weights: acts only with distill.teachers"},
+        {"distill: {teachers: [a, b], weights: [1]}",
+         "config.yaml:3: distill.weights: expected a weight for each of 2 teachers, found 1"},
+        {"distill: {teachers: [a, b], weights: [1, 0]}", "config.yaml:3: distill.weights: expected a list of 1 to 3 "
+                                                         "numbers > 0 and <= 1000000, found \"0\""},
+        {"distill: {teachers: [a, b, c, d]}", "config.yaml:3: distill.teachers: expected at most 3, found more"},
+        {"distill: {teachers: []}",
+         "config.yaml:3: distill.teachers: expected a list of 1 to 3 paths, found an empty list"},
+        {"distill: {teacher: a, alpha: 0}",
+         "config.yaml:3: distill.alpha: expected a number > 0 and <= 1, found \"0\""},
         {"eval: {every: 1}", "config.yaml:3: eval.every: needs data.val, found nothing there"},
         {"eval: {patience: 1}", "config.yaml:3: eval.patience: acts only with eval.every > 0, found eval.every: 0"},
     };
@@ -331,6 +350,27 @@ static void keys_that_do_nothing_are_refused(void **state)
     refused(NEEDED "scheduler: {min_lr: 0.00001}\n", "scheduler.name=constant",
             "config.yaml:3: scheduler.min_lr: acts only with scheduler.name: linear or cosine, found scheduler.name: "
             "constant");
+}
+
+static void teachers_are_read(void **state)
+{
+    (void)state;
+    ent_config *c;
+    ent_json *json = ent_json_new_object();
+    assert_int_equal(load(&c, NEEDED "distill: {teachers: [/a, b], weights: [3, 1]}\n", NULL), ENT_OK);
+    assert_true(c->has_distill && c->distill.n_teachers == 2 && c->distill.n_weights == 2);
+    assert_true(c->distill.weights[0] == 3 && c->distill.weights[1] == 1);
+    assert_true(c->distill.temperature == 2 && c->distill.alpha == 0.5);
+    assert_string_equal(c->distill.teachers[0], "/a");
+    assert_true(c->distill.teachers[1][0] == '/');
+    assert_null(c->distill.teacher);
+    assert_int_equal(ent_config_to_json(json, c), ENT_OK);
+    const ent_json *distill = ent_json_member(json, "distill");
+    assert_int_equal(ent_json_count(ent_json_member(distill, "weights")), 2);
+    assert_int_equal(ent_json_count(ent_json_member(distill, "teachers")), 2);
+    assert_true(ent_json_is_null(ent_json_member(distill, "teacher")));
+    ent_json_free(json);
+    ent_config_free(c);
 }
 
 static void json_and_help_follow_the_table(void **state)
@@ -384,15 +424,11 @@ static void damage_is_harmless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_as_documented),
-        cmocka_unit_test(print_loads_again),
-        cmocka_unit_test(lists_and_layers),
-        cmocka_unit_test(assignments_come_last),
-        cmocka_unit_test(unknown_keys_are_named),
-        cmocka_unit_test(bad_values_are_refused),
-        cmocka_unit_test(bad_files_are_refused),
-        cmocka_unit_test(keys_that_do_nothing_are_refused),
-        cmocka_unit_test(json_and_help_follow_the_table),
+        cmocka_unit_test(defaults_are_as_documented), cmocka_unit_test(print_loads_again),
+        cmocka_unit_test(lists_and_layers),           cmocka_unit_test(assignments_come_last),
+        cmocka_unit_test(unknown_keys_are_named),     cmocka_unit_test(bad_values_are_refused),
+        cmocka_unit_test(bad_files_are_refused),      cmocka_unit_test(keys_that_do_nothing_are_refused),
+        cmocka_unit_test(teachers_are_read),          cmocka_unit_test(json_and_help_follow_the_table),
         cmocka_unit_test(damage_is_harmless),
     };
     return cmocka_run_group_tests(tests, enter, leave);

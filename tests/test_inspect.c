@@ -132,6 +132,32 @@ static void shows_the_newest_checkpoint_of_a_run(void **state)
     assert_output_has("scratch/inspect.err", "latest: expected the name of a checkpoint, found \"../../x\"");
 }
 
+/* The same numbers in another shape, and a second moment below 0: files that are whole, beside metadata of others. */
+static void verify_compares_shapes_and_signs(void **state)
+{
+    (void)state;
+    const char *run = scratch("verify_run"), *h5 = in_folder(run, "checkpoints/step-00000007.h5");
+    float value[6] = {1, 2, 3, 4, 5, 6}, m[6] = {1}, v[6] = {0, 0, 1};
+    ent_ckpt_tensor tensor = {.name = "a.b", .n_dims = 2, .shape = {2, 3}, .value = value, .m = m, .v = v};
+    const ent_ckpt_state at = {.step = 7, .kernel = "Kernel"};
+    ent_json *metadata = ent_json_new_object();
+    assert_ok(ent_checkpoint_write(run, &tensor, 1, &at, &(ent_ckpt_evals){0}, metadata, false));
+    ent_json_free(metadata);
+    tensor.shape[0] = 3;
+    tensor.shape[1] = 2;
+    v[2] = -1;
+    assert_ok(ent_hdf5_checkpoint_write(h5, h5, &tensor, 1, &at));
+    char command[1200];
+    snprintf(command, sizeof command,
+             "'" ENT_TEST_BIN "/entrenar' verify '%s' >scratch/verify.out 2>scratch/verify.err", h5);
+    assert_int_equal(WEXITSTATUS(system(command)), 1);
+    assert_output_has("scratch/verify.err", "step-00000007.h5: /params/a.b: expected the shape in its metadata");
+    assert_output_has("scratch/verify.err", "step-00000007.h5: has SHA-256 ");
+    assert_output_has("scratch/verify.err",
+                      "/optimizer/v/a.b: number 2: expected a finite number, not below 0, found -1");
+    assert_output_has("scratch/verify.out", "step-00000007.json: digest of itself");
+}
+
 static void tells_what_is_wrong(void **state)
 {
     (void)state;
@@ -146,7 +172,7 @@ static void tells_what_is_wrong(void **state)
         {"scratch/bad.h5", 1, "entrenar: scratch/bad.h5: "},
         {"", 2, "entrenar: inspect: expected a file or folder"},
         {"a b", 2, "entrenar: inspect: expected one file or folder, found \"b\" too"},
-        {"--yaml", 2, "entrenar: inspect: unknown argument \"--yaml\""},
+        {"--yaml", 2, "entrenar: inspect: unknown option --yaml"},
     };
     scratch("bad");
     put_file("scratch/bad.safetensors", "\377\377\377\377\377\377\377\177{}", 10);
@@ -156,7 +182,7 @@ static void tells_what_is_wrong(void **state)
         assert_output_has("scratch/inspect.err", cases[i].part);
     }
     assert_int_equal(inspect("--help"), 0);
-    assert_output_has("scratch/inspect.out", "usage: entrenar inspect FILE|DIR [--json]\n");
+    assert_output_has("scratch/inspect.out", "usage: entrenar inspect FILE|DIR [--tensor NAME] [--json]\n");
 }
 
 int main(void)
@@ -165,6 +191,7 @@ int main(void)
         cmocka_unit_test(shows_an_adapter),
         cmocka_unit_test(shows_a_model_and_a_file),
         cmocka_unit_test(shows_the_newest_checkpoint_of_a_run),
+        cmocka_unit_test(verify_compares_shapes_and_signs),
         cmocka_unit_test(tells_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,8 +80,7 @@ static void what_changes_the_mathematics_is_refused(void **state)
     static const char *const rest[][2] = {
         {"\"use_dora\":true", "use_dora: true"},
         {"\"use_something_new\":true", "use_something_new: true"},
-        {"\"rank_pattern\":{\"q_proj\":2}", "rank_pattern: {\"q_proj\":2}"},
-        {"\"alpha_pattern\":{\"q_proj\":2}", "alpha_pattern: {\"q_proj\":2}"},
+        {"\"rank_pattern\":{\"(?!q).*\":2}", "rank_pattern: pattern \"(?!q).*\": not supported from \"(?!q).*\" on"},
         {"\"modules_to_save\":[\"lm_head\"]", "modules_to_save: [\"lm_head\"]"},
         {"\"bias\":\"all\"", "bias: \"all\""},
         {"\"lora_bias\":true", "lora_bias: true"},
@@ -118,10 +117,38 @@ static void malformed_values_are_refused(void **state)
     refused("{" LORA ",\"r\":8}", ENT_EFORMAT, "\"r\" stands twice");
     refused("{" LORA ",\"lora_alpha\":0}", ENT_EFORMAT, "lora_alpha: expected");
     refused("{" LORA ",\"lora_dropout\":1}", ENT_EFORMAT, "lora_dropout: expected");
+    refused("{" LORA ",\"rank_pattern\":{\"q_proj\":2.5}}", ENT_EFORMAT,
+            "rank_pattern: q_proj: expected an integer from 1");
+    refused("{" LORA ",\"rank_pattern\":[3]}", ENT_EFORMAT, "rank_pattern: expected an object");
+    refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":0}}", ENT_EFORMAT,
+            "alpha_pattern: q_proj: expected a number above 0");
+    refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":\"2\"}}", ENT_EFORMAT, "alpha_pattern: q_proj: expected a number");
     refused("{" LORA ",\"layers_to_transform\":[0,-1]}", ENT_EFORMAT, "layers_to_transform: expected");
     refused("{" LORA ",\"layers_to_transform\":[9007199254740991]}", ENT_EFORMAT, "layers_to_transform: expected");
     ent_lora_config c;
     assert_fails(ent_peft_read_config(&c, "nowhere"), ENT_EIO, "nowhere/adapter_config.json: No such file");
+}
+
+static void patterns_set_modules(void **state)
+{
+    (void)state;
+    ent_lora_config c, copy;
+    assert_ok(read_rest(&c, "\"lora_alpha\":8,\"rank_pattern\":{\"layers.1.*\":2,\"q_proj\":16},"
+                            "\"alpha_pattern\":{\"q_proj\":3}"));
+    assert_ok(ent_lora_resolve(&c, 2));
+    assert_int_equal(c.n_modules, 2 * ENT_N_PROJ);
+    assert_int_equal(ent_lora_rank(&c, 0, ENT_Q_PROJ), 16);
+    assert_int_equal(ent_lora_rank(&c, 1, ENT_Q_PROJ), 2); /* the first that takes it */
+    assert_int_equal(c.modules[ENT_V_PROJ].r, 0);          /* not adapted */
+    assert_true(ent_lora_scale(&c, 0, ENT_Q_PROJ) == 3.0 / 16 && ent_lora_scale(&c, 1, ENT_Q_PROJ) == 1.5);
+    assert_ok(ent_lora_patterns_act(&c, 2, "lora"));
+    assert_fails(ent_lora_patterns_act(&c, 1, "lora"), ENT_ECONFIG,
+                 "lora.rank_pattern: \"layers.1.*\": expected to take");
+    assert_ok(ent_lora_config_copy(&copy, &c));
+    ent_lora_config_clear(&c);
+    assert_int_equal(ent_lora_rank(&copy, 1, ENT_Q_PROJ), 2);
+    assert_string_equal(copy.alphas.items[0].key, "q_proj");
+    ent_lora_config_clear(&copy);
 }
 
 /* The tensors of PEFT's file, written by us into `folder`. */
@@ -203,6 +230,7 @@ int main(void)
         cmocka_unit_test(reads_what_peft_wrote),
         cmocka_unit_test(targets_and_layers),
         cmocka_unit_test(what_changes_the_mathematics_is_refused),
+        cmocka_unit_test(patterns_set_modules),
         cmocka_unit_test(malformed_values_are_refused),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(a_folder_that_cannot_be_made),

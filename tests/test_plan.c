@@ -102,9 +102,15 @@ static void products_are_those_that_run(void **state)
     window.sliding_window = 37;
     window.first_window_layer = 1;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        ent_lora_module own[2 * ENT_N_PROJ] = {[ENT_Q_PROJ] = {.r = 2}, [ENT_DOWN_PROJ + ENT_N_PROJ] = {.r = 5}};
         ent_lora_config lora = {.r = 3, .alpha = 6, .targets = sets[i]};
         check_flops(&grouped, &lora, N - 1);
         check_flops(&window, &lora, 10);
+        lora.modules = own;
+        lora.n_modules = 2 * ENT_N_PROJ;
+        check_flops(&grouped, &lora, N - 1);
+        lora.modules = NULL;
+        lora.n_modules = 0;
         lora.layers = second;
         lora.n_layers = 2;
         check_flops(&grouped, &lora, N - 1);
@@ -136,8 +142,7 @@ static void memory_is_told_by_kind(void **state)
     assert_true(m.parameters == 4 * trained && m.gradients == 4 * trained);
     assert_true(m.optimizer == 8 * trained && m.gradient_sums == 8 * trained);
     assert_true(m.tables == 2 * N * 4 * sizeof(float));
-    assert_true(m.activations >
-                layers * N * 4 * (6 * c + q + 2 * kv + 3 * mlp)); /* the least that backward needs */
+    assert_true(m.activations > layers * N * 4 * (6 * c + q + 2 * kv + 3 * mlp)); /* the least that backward needs */
     assert_true(m.workspace >= N * (v + c) * 4);
     m.program = 1000;
     m.file_cache = 10;

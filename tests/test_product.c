@@ -1,6 +1,6 @@
 /* The inner part of products, of every level that this CPU has, bit for bit against what src/kernel/product.h promises:
- * packing, tiles of every size, all depths, nothing written beside C. It needs src/kernel and src/base alone, and with
- * ENT_ALONE no CMocka either, so that it can be linked statically and carried to another CPU:
+ * packing, tiles of every size, single rows, all depths, nothing written beside C. It needs src/kernel and src/base
+ * alone, and with ENT_ALONE no CMocka either, so that it can be linked statically and carried to another CPU:
  *
  *   cc -static -fopenmp -DENT_ALONE -I. tests/test_product.c build/libentrenar_static.a -lm
  */
@@ -199,6 +199,31 @@ static void stretches_of(const ent_kernels *level)
     free(a), free(b);
 }
 
+/* One row, from B as it is stored, which ends with its last number. */
+static void check_row(const ent_kernels *level, bool across, size_t n, size_t k, float alpha, float beta)
+{
+    const size_t stride = (across ? n : k) + 3, lines = across ? k : n;
+    float *a = numbers(1, k), *b = numbers(2, k ? lines * stride - 3 : 0);
+    begin_c(beta != 0, 1, n);
+    for (size_t j = 0; j < n; j++)
+        want[CORNER + j] =
+            element(before[CORNER + j], k, a, across ? b + j : b + j * stride, across ? stride : 1, alpha, beta);
+    level->products->row(after + CORNER, n, k, a, b, stride, across, alpha, beta);
+    compare_c(across ? "row across" : "row", level->name, 1, n, k, beta);
+    free(a), free(b);
+}
+
+static void rows_of(const ent_kernels *level)
+{
+    for (int across = 0; across < 2; across++)
+        for (size_t n = 1; n <= level->products->columns; n++) {
+            for (size_t k = 0; k <= 19; k++)
+                for (size_t f = 0; f < 4; f++)
+                    check_row(level, across, n, k, factors[f].alpha, factors[f].beta);
+            check_row(level, across, n, DEPTH - n % 3, factors[n % 4].alpha, factors[n % 4].beta);
+        }
+}
+
 /* Operands of int8: any, or all as large as can be, of one sign, or of two. */
 typedef enum { ANY, LARGEST, OPPOSITE } content;
 
@@ -330,6 +355,12 @@ static void stretches(void **state)
     at_all_levels(stretches_of);
 }
 
+static void rows(void **state)
+{
+    (void)state;
+    at_all_levels(rows_of);
+}
+
 static void int8(void **state)
 {
     (void)state;
@@ -345,15 +376,15 @@ static void lost_rows(void **state)
 int main(void)
 {
 #ifdef ENT_ALONE
-    static void (*const tests[])(void **) = {tiles, packing, stretches, int8, lost_rows};
+    static void (*const tests[])(void **) = {tiles, packing, stretches, rows, int8, lost_rows};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
         tests[i](NULL);
     printf("products: as promised, up to %s\n", ent_simd_name());
     return 0;
 #else
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles), cmocka_unit_test(packing),   cmocka_unit_test(stretches),
-        cmocka_unit_test(int8),  cmocka_unit_test(lost_rows),
+        cmocka_unit_test(tiles), cmocka_unit_test(packing), cmocka_unit_test(stretches),
+        cmocka_unit_test(rows),  cmocka_unit_test(int8),    cmocka_unit_test(lost_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 #endif

@@ -224,7 +224,7 @@ static void check_int8(const matrix *m, const operands *o, ent_tensor w, const f
 static void products_are_those_of_the_numbers(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {ROWS, 70, 33}, {20, 300, 520}, {9, 65, 1030}};
+    static const size_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {ROWS, 70, 33}, {20, 300, 520}, {9, 65, 1030}, {1, 130, 600}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int transposed = 0; transposed < 2; transposed++) {
             matrix m = make(sizes[i][1], sizes[i][2], (uint32_t)i);

@@ -168,7 +168,7 @@ static ent_status counted(ent_tensor **y, ent_tape *tape, ent_tensor *x, unsigne
     static const ent_op copy = {.name = "copy", .forward = count_copy, .backward = copy_back};
     ent_node *node;
     ENT_TRY(ent_node_new(&node, tape, &copy, &x, 1, 0));
-    node->unread = unread;
+    node->traits = unread;
     return ent_node_run(y, tape, node, 2, x->shape);
 }
 

@@ -2,8 +2,8 @@
  * and one line in ops.def names it.
  *
  * A node is one application of an operator. Forward reads in[] and writes out; backward reads out->grad and ADDS to
- * in[i]->grad of every input whose grad is not NULL. Neither allocates nor fails: memory was taken when the node was
- * made. Both may use the node's scratch, whose contents don't last between calls.
+ * in[i]->grad of every input whose grad is not NULL, or sets it if `fresh` says so. Neither allocates nor fails: memory
+ * was taken when the node was made. Both may use the node's scratch, whose contents don't last between calls.
  */
 #ifndef ENT_AUTOGRAD_OP_H
 #define ENT_AUTOGRAD_OP_H
@@ -19,6 +19,9 @@ enum { ENT_MAX_INPUTS = 8 };
 /* What backward doesn't read, bits: the values of input i, of the result, and what forward left in ctx. */
 #define ENT_UNREAD_IN(i) (1u << (i))
 enum { ENT_UNREAD_OUT = 1 << ENT_MAX_INPUTS, ENT_UNREAD_SAVED = 2 << ENT_MAX_INPUTS };
+
+/* What backward does otherwise: a gradient of input i that is fresh, i.e. holds no numbers yet, it sets. */
+#define ENT_SETS_IN(i) (1u << (ENT_MAX_INPUTS + 2 + (i)))
 
 typedef struct ent_node ent_node;
 
@@ -43,7 +46,7 @@ typedef struct ent_op {
     void (*backward)(ent_node *node);
     const ent_op_case *cases; /* n_cases of them */
     size_t n_cases;
-    unsigned unread; /* ENT_UNREAD_ bits that hold for every node. 0: backward may read all */
+    unsigned traits; /* ENT_UNREAD_ and ENT_SETS_ bits that hold for every node. 0: backward may read all, and adds */
 } ent_op;
 
 struct ent_node {
@@ -51,7 +54,8 @@ struct ent_node {
     ent_tensor *out;
     ent_tensor *in[ENT_MAX_INPUTS]; /* NULL where an optional input is absent */
     size_t n_in;
-    unsigned unread;      /* the operator's, and those that hold for this node */
+    unsigned traits;      /* the operator's, and those that hold for this node */
+    unsigned fresh;       /* while backward runs, bits i: in[i]->grad is fresh, for the operator to set */
     bool out_unwanted;    /* forward need only leave in ctx what backward reads */
     void *ctx;            /* the operator's own settings and saved values, from ent_node_ctx and ent_tape_buffer */
     size_t scratch_bytes; /* what forward and backward need of scratch */

@@ -41,11 +41,13 @@ ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_d
 typedef struct ent_attention_shape {
     size_t n_heads, n_kv_heads, head_dim; /* n_heads is a multiple of n_kv_heads: grouped heads share k and v */
     size_t window;
-    const int32_t *doc_start; /* T of them, doc_start[t] <= t, not decreasing; borrowed until backward */
+    const int32_t *doc_start; /* of each key, doc_start[t] <= t, not decreasing; borrowed until backward */
+    size_t before;            /* tokens that have keys and values, but no query: the first ones */
 } ent_attention_shape;
 
-/* y = softmax(q k^T / sqrt(head_dim)) v for each head: (T, n_heads * head_dim) from q of the same shape and k, v (T,
- * n_kv_heads * head_dim). No T x T matrix is stored; backward computes the weights again. */
+/* y = softmax(q k^T / sqrt(head_dim)) v for each head: (T, n_heads * head_dim) from q of the same shape and k, v
+ * (before + T, n_kv_heads * head_dim). A row has the bits that it has if all tokens have a query. No T x T matrix is
+ * stored; backward computes the weights again. */
 ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tensor *k, ent_tensor *v,
                          const ent_attention_shape *shape);
 
@@ -56,5 +58,25 @@ ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_te
  * (T, C) and w (V, C). Other tokens have targets[t] = -100. Logits exist for a few rows at a time, never as a whole.
  * targets are borrowed until backward. ENT_EINVAL for a target outside [0, V) that is not -100. */
 ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets);
+
+/* What a student learns from: teachers by their final hidden state of the same T tokens and their head of the same V
+ * rows, with weights that add up to 1. */
+enum { ENT_MAX_TEACHERS = 3 };
+typedef struct ent_distill_teacher {
+    ent_tensor *h, *w; /* (T, its C), (V, its C): no gradient goes there */
+    double weight;
+} ent_distill_teacher;
+typedef struct ent_distillation {
+    const ent_distill_teacher *teachers;
+    size_t count;              /* 1 to ENT_MAX_TEACHERS */
+    double temperature, alpha; /* T > 0; share of the teachers, in [0, 1] */
+} ent_distillation;
+
+/* The sum over tokens with targets[t] >= 0 of alpha T^2 sum_k weight_k KL(p_k || q) + (1 - alpha) cross-entropy, where
+ * q = softmax(w h / T), p_k the same of teacher k, and the cross-entropy is of softmax(w h). (Hinton, Vinyals, Dean
+ * 2015, arXiv:1503.02531; for several teachers the gradient is that of the KL from their weighted mean.) Otherwise as
+ * ent_lm_head_loss; `how` is copied. ENT_EINVAL if shapes don't fit. */
+ent_status ent_distill_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets,
+                            const ent_distillation *how);
 
 #endif

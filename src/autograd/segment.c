@@ -91,7 +91,7 @@ void ent_tape_tail(ent_tape *tape)
     tape->tail = tape->again;
 }
 
-const ent_op ent_segment_op = {.name = "segment", .unread = ENT_UNREAD_OUT};
+const ent_op ent_segment_op = {.name = "segment", .traits = ENT_UNREAD_OUT};
 
 ent_status ent_tape_recompute(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_segment segment, const void *context,
                               size_t context_bytes)

@@ -136,11 +136,11 @@ static void give_back(ent_tape *tape, ent_real *memory, size_t count)
     tape->free_pieces = p;
 }
 
-static ent_status take_gradient(ent_tensor *t, ent_tape *tape)
+static ent_status take_gradient(ent_tensor *t, ent_tape *tape, bool clear)
 {
     const size_t count = ent_tensor_count(t);
     ENT_TRY(take_numbers(&t->grad, tape, count));
-    if (!tape->planning)
+    if (clear && !tape->planning)
         memset(t->grad, 0, count * sizeof *t->grad);
     return ENT_OK;
 }
@@ -196,7 +196,7 @@ ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data
     (*out)->data = data;
     (*out)->requires_grad = requires_grad;
     if (requires_grad)
-        ENT_TRY(take_gradient(*out, tape));
+        ENT_TRY(take_gradient(*out, tape, true));
     return ENT_OK;
 }
 
@@ -207,7 +207,7 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
     memset(*out, 0, sizeof **out);
     (*out)->op = op;
     (*out)->n_in = n_in;
-    (*out)->unread = op->unread;
+    (*out)->traits = op->traits;
     for (size_t i = 0; i < n_in; i++)
         (*out)->in[i] = in[i];
     if (ctx_bytes) {
@@ -220,9 +220,9 @@ ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_te
 ent_status ent_tape_append(ent_tape *tape, ent_node *node)
 {
     for (size_t i = 0; i < node->n_in; i++)
-        if (node->in[i] && !(node->unread & ENT_UNREAD_IN(i)))
+        if (node->in[i] && !(node->traits & ENT_UNREAD_IN(i)))
             node->in[i]->spare = false;
-    if (!(node->unread & ENT_UNREAD_OUT))
+    if (!(node->traits & ENT_UNREAD_OUT))
         node->out->spare = false;
     ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
     tape->nodes[tape->n_nodes++] = node;
@@ -233,7 +233,7 @@ ent_status ent_tape_append(ent_tape *tape, ent_node *node)
 static bool is_idle(const ent_tape *tape, const ent_node *node)
 {
     const unsigned none = ENT_UNREAD_OUT | ENT_UNREAD_SAVED;
-    return tape->tail && (node->unread & none) == none;
+    return tape->tail && (node->traits & none) == none;
 }
 
 static ent_status run_forward(ent_tape *tape, ent_node *node)
@@ -241,7 +241,7 @@ static ent_status run_forward(ent_tape *tape, ent_node *node)
     ENT_TRY(new_values(node->out, tape));
     ENT_TRY(need_scratch(tape, node->scratch_bytes));
     node->scratch = tape->scratch;
-    node->out_unwanted = tape->tail && (node->unread & ENT_UNREAD_OUT);
+    node->out_unwanted = tape->tail && (node->traits & ENT_UNREAD_OUT);
     for (size_t i = 0; i < node->n_in && !tape->planning; i++)
         if (node->in[i] && node->in[i]->data == NULL)
             return ent_fail(ENT_EINVAL, "%s: input %zu has no values, released or not computed again", node->op->name,
@@ -274,10 +274,15 @@ ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n
 /* Gradients for the inputs of a node that want one and have none yet. */
 static ent_status give_inputs_gradients(ent_tape *tape, ent_node *node)
 {
+    node->fresh = 0;
     for (size_t i = 0; i < node->n_in; i++) {
         ent_tensor *in = node->in[i];
-        if (in && in->requires_grad && in->grad == NULL)
-            ENT_TRY(take_gradient(in, tape));
+        if (in == NULL || !in->requires_grad || in->grad)
+            continue;
+        const bool sets = node->traits & ENT_SETS_IN(i);
+        ENT_TRY(take_gradient(in, tape, !sets));
+        if (sets)
+            node->fresh |= 1u << i;
     }
     return ENT_OK;
 }
@@ -309,7 +314,7 @@ ent_status ent_tape_backward(ent_tape *tape, ent_tensor *loss, ent_real scale)
     if (!loss->requires_grad)
         return ENT_OK; /* nothing that it depends on wants a gradient */
     if (loss->grad == NULL)
-        ENT_TRY(take_gradient(loss, tape));
+        ENT_TRY(take_gradient(loss, tape, true));
     if (!tape->planning)
         loss->grad[0] += scale;
     return ent_tape_back_to(tape, 0);

@@ -39,6 +39,8 @@ enum { LANES = 1, MR = 4, NV = 8 };
 
 enum { NR = NV * LANES };
 
+_Static_assert((int)NR <= (int)ENT_PRODUCT_COLUMNS, "what is converted for a row has room for the tile");
+
 /* A row of n numbers across slivers of `width`, each `size` behind the one before. */
 static inline void pack_row(ent_real *to, const ent_real *x, size_t n, size_t width, size_t size)
 {
@@ -63,7 +65,19 @@ static void pack(ent_real *to, const ent_real *x, size_t stride, bool across, si
             pack_row(to + l * MR, x + l * stride, n, MR, MR * k);
 }
 
-/* The sums of a tile, and what becomes of them in C, whose rows are whole. */
+/* What becomes of a row of sums in C. */
+static inline void add_to(ent_real *c, const vec sum[NV], ent_real alpha, ent_real beta)
+{
+    for (size_t v = 0; v < NV; v++) {
+        ent_real *to = c + v * LANES;
+        if (beta == 0)
+            STORE(to, MUL(ALL(alpha), sum[v]));
+        else
+            STORE(to, FMA(ALL(alpha), sum[v], MUL(ALL(beta), LOAD(to))));
+    }
+}
+
+/* The sums of a tile whose rows are whole. */
 static inline void whole_tile(ent_real *c, size_t ldc, size_t k, const ent_real *a, const ent_real *b, ent_real alpha,
                               ent_real beta)
 {
@@ -84,16 +98,8 @@ static inline void whole_tile(ent_real *c, size_t ldc, size_t k, const ent_real 
                 sum[i][v] = FMA(ail, bl[v], sum[i][v]);
         }
     }
-    const vec factor = ALL(alpha);
-    for (size_t i = 0; i < MR; i++) {
-        for (size_t v = 0; v < NV; v++) {
-            ent_real *to = c + i * ldc + v * LANES;
-            if (beta == 0)
-                STORE(to, MUL(factor, sum[i][v]));
-            else
-                STORE(to, FMA(factor, sum[i][v], MUL(ALL(beta), LOAD(to))));
-        }
-    }
+    for (size_t i = 0; i < MR; i++)
+        add_to(c + i * ldc, sum[i], alpha, beta);
 }
 
 /* At the edges of C the tile is computed whole, from a copy of what C has of it. */
@@ -112,6 +118,59 @@ static void tile(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, const en
         memcpy(c + i * ldc, copy + i * NR, n * sizeof *c);
 }
 
+/* Up to eight terms of n columns, as a tile has them: to[l * NR + j] = x(j, l). */
+static inline void turn_terms(ent_real *to, const ent_real *x, size_t stride, bool across, size_t n, size_t k)
+{
+    if (across)
+        for (size_t l = 0; l < k; l++)
+            memcpy(to + l * NR, x + l * stride, n * sizeof *to);
+    else if (k == 8)
+        for (size_t j = 0; j < n; j += 8)
+            turn((word *)to + j, NR, (const word *)x + j * stride, stride, n - j < 8 ? n - j : 8);
+    else
+        for (size_t l = 0; l < k; l++)
+            for (size_t j = 0; j < n; j++)
+                to[l * NR + j] = x[j * stride + l];
+}
+
+static inline __attribute__((always_inline)) void add_terms(vec sum[NV], const ent_real *a, const ent_real *b,
+                                                            size_t stride, size_t k)
+{
+    for (size_t l = 0; l < k; l++)
+        for (size_t v = 0; v < NV; v++)
+            sum[v] = FMA(ALL(a[l]), LOAD(b + l * stride + v * LANES), sum[v]);
+}
+
+static void row(ent_real *c, size_t n, size_t k, const ent_real *a, const ent_real *b, size_t stride, bool across,
+                ent_real alpha, ent_real beta)
+{
+    ent_real terms[8 * NR] = {0}, copy[NR] = {0};
+    vec sum[NV];
+    size_t l = 0;
+    for (size_t v = 0; v < NV; v++)
+        sum[v] = ALL(0);
+    if (n == NR && across) {
+        add_terms(sum, a, b, stride, k);
+        l = k;
+    }
+    for (; n == NR && l + 8 <= k; l += 8) {
+        turn_terms(terms, b + l, stride, false, NR, 8);
+        add_terms(sum, a + l, terms, NR, 8);
+    }
+    for (; l < k; l += 8) {
+        const size_t some = k - l < 8 ? k - l : 8;
+        turn_terms(terms, b + (across ? l * stride : l), stride, across, n, some);
+        add_terms(sum, a + l, terms, NR, some);
+    }
+    if (n == NR) {
+        add_to(c, sum, alpha, beta);
+        return;
+    }
+    memcpy(copy, c, (beta != 0 ? n : 0) * sizeof *c);
+    add_to(copy, sum, alpha, beta);
+    memcpy(c, copy, n * sizeof *c);
+}
+
 extern void ENT_LEVEL_NAMED(ent_pack_int8_)(uint32_t *, const int8_t *, size_t, bool, size_t, size_t, size_t, bool);
 extern void ENT_LEVEL_NAMED(ent_tile_int8_)(float *, size_t, size_t, size_t, size_t, const uint32_t *, const uint32_t *,
                                             const float *, const float *, float);
@@ -121,6 +180,7 @@ const ent_product_kernels ENT_LEVEL_NAMED(ent_products_) = {
     .columns = NR,
     .pack = pack,
     .tile = tile,
+    .row = row,
 #ifndef ENT_F64
     .pack_int8 = ENT_LEVEL_NAMED(ent_pack_int8_),
     .tile_int8 = ENT_LEVEL_NAMED(ent_tile_int8_),

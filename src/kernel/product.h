@@ -17,6 +17,7 @@
 
 /* ENT_PRODUCT_SLACK: words that packing may write behind the last line. 512 * 127 * 127 < 2^23. */
 enum { ENT_PRODUCT_DEPTH = 256, ENT_PRODUCT_DEPTH_INT8 = 512, ENT_PRODUCT_SLACK = 16 };
+enum { ENT_PRODUCT_COLUMNS = 32 }; /* of the widest tile */
 
 typedef struct ent_product_kernels {
     size_t rows, columns; /* of a whole tile; divisors of 528 and 128 */
@@ -29,6 +30,11 @@ typedef struct ent_product_kernels {
      * `rows` and `columns`. Where beta is 0, C is not read. */
     void (*tile)(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, const ent_real *a, const ent_real *b,
                  ent_real alpha, ent_real beta);
+
+    /* The same for one row of C, from a row of A and from B as it is stored: B(l, j) = b[j * stride + l], or
+     * b[l * stride + j] if `across`. Where there is one row, packing takes longer than the product. */
+    void (*row)(ent_real *c, size_t n, size_t k, const ent_real *a, const ent_real *b, size_t stride, bool across,
+                ent_real alpha, ent_real beta);
 
     /* One sliver of int8, n <= width, in words of this level: `width` words for each 2 terms or fewer words, and
      * `width` more behind them; k <= ENT_PRODUCT_DEPTH_INT8. No number is -128. `left`: for A, which is never across.

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/autograd/ops_model.h"
 #include "src/autograd/tape.h"
 #include "src/base/philox.h"
+#include "src/nn/kv_cache.h"
 #include "src/nn/lora_config.h"
 #include "src/nn/model_config.h"
 #include "src/nn/params.h"
@@ -27,7 +29,11 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
                            size_t max_positions);
 void ent_decoder_free(ent_decoder *decoder);
 
-ent_params *ent_decoder_params(ent_decoder *decoder); /* borrowed */
+/* Another longest document, for which tables of angles are made: ENT_ENOMEM. */
+ent_status ent_decoder_set_positions(ent_decoder *decoder, size_t max_positions);
+
+ent_params *ent_decoder_params(ent_decoder *decoder);                   /* borrowed */
+const ent_model_config *ent_decoder_config(const ent_decoder *decoder); /* borrowed */
 
 /* What products with the weights of projections and lm_head are computed in; at first FP32. They must be frozen for any
  * other, and stored as it asks. Products with adapters are computed in FP32. */
@@ -56,7 +62,26 @@ ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *
 ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
                             const int32_t *targets, const ent_rng *dropout);
 
-/* *logits = (1, V), of the token that comes after the last one. Nothing is propagated back through it. */
-ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens);
+/* What a decoder learns from beside the targets: decoders of the same vocabulary (borrowed), which stay as they are,
+ * with weights that add up to 1. */
+typedef struct ent_teaching {
+    ent_decoder *teachers[ENT_MAX_TEACHERS];
+    double weights[ENT_MAX_TEACHERS];
+    size_t count;
+    double temperature, alpha;
+} ent_teaching;
+
+/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy. The teachers run forward over the same tokens. */
+ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
+                                    const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching);
+
+/* Logits and loss of the n tokens that come after those of `cache`, which has them afterwards. Rows have the bits that
+ * they have where all tokens are computed at once: fp32 products on every CPU, others where the CPU doesn't multiply
+ * bf16 by itself. *logits = (1, V), of the token after the last; *loss: targets[t] is that of ids[t]. Nothing is
+ * propagated back: recording must be off. ENT_EINVAL where the cache is full. */
+ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *decoder, ent_kv_cache *cache,
+                            const int32_t *ids, size_t n);
+ent_status ent_decoder_next_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, ent_kv_cache *cache,
+                                 const int32_t *ids, const int32_t *targets, size_t n);
 
 #endif

@@ -22,6 +22,27 @@ typedef enum {
 const char *ent_proj_name(ent_proj proj);
 const char *ent_proj_block(ent_proj proj);
 
+/* The projection of "model.layers.3.self_attn.q_proj" or what stands in it, ".weight"; false for anything else. */
+bool ent_lora_module_of(size_t *layer, ent_proj *proj, const char *name);
+
+/* PEFT's rank_pattern or alpha_pattern: the first whose key takes a module (src/text/module_pattern.h) sets its value.
+ */
+typedef struct ent_lora_pattern {
+    char *key;
+    double value;
+} ent_lora_pattern;
+
+typedef struct ent_lora_patterns {
+    ent_lora_pattern *items; /* owned, as their keys are; NULL where there are none */
+    size_t count;
+} ent_lora_patterns;
+
+/* What a module has of its own; 0: what the config says. */
+typedef struct ent_lora_module {
+    size_t r;
+    double alpha;
+} ent_lora_module;
+
 typedef struct ent_lora_config {
     size_t r;         /* the adapter's rank; 0: no adapter */
     double alpha;     /* y += alpha / r * B A x, or alpha / sqrt(r) with use_rslora */
@@ -30,6 +51,16 @@ typedef struct ent_lora_config {
     unsigned targets; /* bit 1 << proj: projection is adapted */
     uint8_t *layers;  /* NULL: all layers; else n_layers flags, 1: adapted. Owned by who made the struct */
     size_t n_layers;  /* length of `layers` */
+    ent_lora_patterns ranks, alphas;
+    ent_lora_module *modules; /* (n_modules): of layer l's projection p, number l ENT_N_PROJ + p, as the patterns set
+                               * it; NULL: all are as above. Owned; ent_lora_resolve (io/lora_modules.h) makes it */
+    size_t n_modules;
 } ent_lora_config;
+
+/* Whether a projection is adapted; the rank of its adapter; what the adapter's part is multiplied by: alpha / r, or
+ * alpha / sqrt(r). */
+bool ent_lora_adapts(const ent_lora_config *config, size_t layer, ent_proj proj);
+size_t ent_lora_rank(const ent_lora_config *config, size_t layer, ent_proj proj);
+double ent_lora_scale(const ent_lora_config *config, size_t layer, ent_proj proj);
 
 #endif

@@ -29,4 +29,13 @@ typedef struct ent_model_config {
     size_t rope_original_max_positions;                 /* llama3 */
 } ent_model_config;
 
+/* Positions that a sequence may have: max_position_embeddings, of the scaled ones where RoPE is scaled linearly (the
+ * others say it of the scaled ones themselves). 0: not said. */
+static inline size_t ent_model_positions(const ent_model_config *config)
+{
+    const double factor = config->rope_scaling == ENT_ROPE_LINEAR ? config->rope_factor : 1;
+    const double positions = (double)config->max_position_embeddings * factor;
+    return positions < 0x1p53 ? (size_t)positions : (size_t)1 << 53;
+}
+
 #endif

@@ -17,15 +17,19 @@ static double scale_llama3(double frequency, const ent_model_config *c)
     return (1 - smooth) * frequency / c->rope_factor + smooth * frequency;
 }
 
+double ent_rope_frequency(const ent_model_config *c, ent_rope_scaling scaling, size_t j)
+{
+    const double frequency = (double)(float)(1.0 / ent_pow(c->rope_theta, 2.0 * (double)j / (double)c->head_dim));
+    if (scaling == ENT_ROPE_LINEAR)
+        return frequency / c->rope_factor;
+    return scaling == ENT_ROPE_LLAMA3 ? scale_llama3(frequency, c) : frequency;
+}
+
 void ent_rope_table(float *cosines, float *sines, const ent_model_config *c, size_t max_positions)
 {
     const size_t half = c->head_dim / 2;
     for (size_t j = 0; j < half; j++) {
-        double frequency = (double)(float)(1.0 / ent_pow(c->rope_theta, 2.0 * (double)j / (double)c->head_dim));
-        if (c->rope_scaling == ENT_ROPE_LINEAR)
-            frequency /= c->rope_factor;
-        else if (c->rope_scaling == ENT_ROPE_LLAMA3)
-            frequency = scale_llama3(frequency, c);
+        const double frequency = ent_rope_frequency(c, c->rope_scaling, j);
         for (size_t p = 0; p < max_positions; p++) {
             const double angle = (double)((float)p * (float)frequency);
             cosines[p * half + j] = (float)ent_cos(angle);

@@ -11,4 +11,7 @@
  * and goes smoothly from one to the other in between. */
 void ent_rope_table(float *cosines, float *sines, const ent_model_config *config, size_t max_positions);
 
+/* frequency[j] with the scaling of this kind: config->rope_scaling, or ENT_ROPE_DEFAULT for the unscaled one. */
+double ent_rope_frequency(const ent_model_config *config, ent_rope_scaling scaling, size_t j);
+
 #endif

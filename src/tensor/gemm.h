@@ -49,6 +49,14 @@ void ent_gemm_as(ent_flop_kind kind, ent_real *c, size_t ldc, size_t m, size_t n
 void ent_gemm_serial(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, ent_real alpha, ent_matrix a, ent_matrix b,
                      ent_real beta);
 
+/* Which part of a causal product there is, where row i of one side sees the first i + diagonal + 1 of the other:
+ * elements (i, j) of C with j <= i + diagonal, others being left as they are or not; or terms (i, l) of A, the others
+ * being 0: l <= i + diagonal, or l + diagonal >= i. Tiles without such a part are left out. */
+typedef enum ent_causal_part { ENT_SEEN_OF_C, ENT_SEEN_OF_A, ENT_SEEING_OF_A } ent_causal_part;
+
+void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t ldc, size_t m, size_t n, size_t k,
+                     ent_real alpha, ent_matrix a, ent_matrix b, ent_real beta);
+
 /* C = A op(W) + beta C with the weight W (rows, columns), in its compute type; op(W) is W^T where `transposed`. A and C
  * have `m` rows and no gaps. Shared by the threads of the rank.
  *

@@ -22,6 +22,23 @@ static _Thread_local union {
     } words;
 } memory;
 
+const void *ent_matrix_at(const ent_matrix *m, size_t line, size_t j)
+{
+    if (m->dtype == ENT_DTYPE_NF4)
+        return (const char *)m->data + line * ((m->stride + 1) / 2) + j / 2;
+    return (const char *)m->data + (line * m->stride + j) * ent_dtype_size(m->dtype);
+}
+
+void ent_matrix_read(ent_real *to, const ent_matrix *m, size_t line, size_t j, size_t n)
+{
+    if (m->stored)
+        ent_tensor_read(to, m->stored, line, j, n);
+    else
+        ent_convert(to, ent_matrix_at(m, line, j), m->dtype, n);
+    if (m->to_bf16)
+        ent_kernels_get()->round_bf16(to, to, n);
+}
+
 static void multiply(const ent_product *p, size_t first_row, size_t end_row, size_t first_column, size_t end_column)
 {
     const ent_packed packed = {memory.numbers.a, memory.numbers.b, memory.numbers.line,

@@ -12,6 +12,10 @@
 /* ENT_PACKED_ROWS is a multiple of the rows of every level's tile, ENT_PACKED_COLUMNS of their columns. */
 enum { ENT_PACKED_ROWS = 528, ENT_PACKED_COLUMNS = 128 };
 
+/* Where element j of a stored line is; of NF4, its code. n numbers of a line, from element j on. */
+const void *ent_matrix_at(const ent_matrix *m, size_t line, size_t j);
+void ent_matrix_read(ent_real *to, const ent_matrix *m, size_t line, size_t j, size_t n);
+
 /* What the calling thread packs into: its own, so that products take no memory. Slivers of a tile's rows or columns
  * stand one behind the other. */
 typedef struct ent_packed {

@@ -1,140 +1,194 @@
 #include "src/text/chat.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"
-#include "src/text/parts.h"
 
-/* How a family is known (the first of its marks), which other marks its templates have, and what inside of one tells
- * that it renders more than the family does. */
-static const struct family {
-    ent_chat_family family;
-    const char *name;
-    const char *marks[5];
-    const char *extra[6];
-} FAMILIES[] = {
-    {ENT_CHAT_CHATML,
-     "ChatML",
-     {"<|im_start|>", "<|im_end|>"},
-     {"<think>", "reasoning", "trim", "strip(", "not loop.last"}},
-    {ENT_CHAT_LLAMA3,
-     "Llama 3",
-     {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"},
-     {"Knowledge Date", "strftime", "tool", "not loop.last"}},
-    {ENT_CHAT_LLAMA2, "Llama 2", {"<<SYS>>"}, {"tool"}},
-    {ENT_CHAT_ZEPHYR,
-     "Zephyr",
-     {"<|user|>", "<|system|>", "<|assistant|>"},
-     {"trim", "strip(", "tool", "not loop.last"}},
-};
+enum { LONGEST_MARK = 64 };
 
-/* Templates are a few kilobytes; looking for marks in a hostile one takes the square of its length. */
-enum { N_FAMILIES = sizeof FAMILIES / sizeof *FAMILIES, MAX_TEMPLATE = 1 << 17 };
-
-/* The default system message of a ChatML template: what stands in one literal between the marks of a system turn. The
- * newline is one, or Jinja's escape for it. */
-static ent_status find_system(char **out, const char *text)
+/* Where the end-of-turn mark after an answer's content ends; `at` itself if there is none. */
+static size_t mark_end(const ent_jinja_text *t, size_t at, const char *eos)
 {
-    static const char BEGIN[] = "<|im_start|>system", END[] = "<|im_end|>";
-    for (const char *p = text; (p = strstr(p, BEGIN)) != NULL;) {
-        p += sizeof BEGIN - 1;
-        const char *content = *p == '\n' ? p + 1 : strncmp(p, "\\n", 2) == 0 ? p + 2 : NULL;
-        const char *end = content ? strstr(content, END) : NULL;
-        const size_t n = end ? (size_t)(end - content) : 0;
-        if (n && !memchr(content, '\'', n) && !memchr(content, '{', n) && !memchr(content, '\\', n))
-            return ent_strndup(out, content, n);
+    size_t i = at;
+    const size_t n = eos ? strlen(eos) : 0;
+    while (i < t->n && t->origin[i] == 0 && (t->text[i] == ' ' || t->text[i] == '\n'))
+        i++;
+    if (n && t->n - i >= n && memcmp(t->text + i, eos, n) == 0)
+        return i + n;
+    if (i == t->n || t->text[i] != '<')
+        return at;
+    for (size_t k = i; k < t->n && k < i + LONGEST_MARK && t->origin[k] == 0 && t->text[k] != '\n'; k++)
+        if (t->text[k] == '>')
+            return k + 1;
+    return at;
+}
+
+/* The end of the answer that begins at byte `begin`. What a template puts between two parts of one content (as between
+ * thoughts and answer) belongs to it. */
+static size_t answer_end(const ent_jinja_text *t, size_t begin, bool marked_by_template)
+{
+    size_t end = begin;
+    for (size_t i = begin; i < t->n; i++) {
+        if (t->origin[i] == t->origin[begin])
+            end = i + 1;
+        else if (t->origin[i] || marked_by_template)
+            break;
     }
-    return ENT_OK;
+    return end;
 }
 
-/* A default that is there but not understood would be left out silently. */
-static ent_status check_system(const ent_chat *chat, const char *text, const char *where)
+static ent_status put_answers(ent_masked_text *out, const ent_chat *chat, const ent_jinja_text *t)
 {
-    if (chat->system == NULL && strstr(text, "You are "))
-        return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: its default system message is not of the known form",
-                        where);
-    return ENT_OK;
-}
-
-/* A mark <|...|> that the family does not have is one that would be left out silently. */
-static ent_status check_marks(const struct family *f, const char *text, const char *where)
-{
-    for (const char *p = text; (p = strstr(p, "<|")) != NULL; p += 2) {
-        const size_t n = 2 + strcspn(p + 2, "|'\"{} \n");
-        bool known = p[n] != '|' || p[n + 1] != '>'; /* put together by the template, if it is a mark at all */
-        for (size_t i = 0; !known && f->marks[i]; i++)
-            known = strlen(f->marks[i]) == n + 2 && strncmp(p, f->marks[i], n + 2) == 0;
-        if (!known)
-            return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: looks like %s, but \"%.*s\" in it is not supported",
-                            where, f->name, n < 60 ? (int)n + 2 : 60, p);
+    const bool marked = ent_jinja_marks_answers(chat->jinja);
+    size_t at = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->origin[i] == 0)
+            continue;
+        size_t end = answer_end(t, i, marked);
+        if (!marked)
+            end = mark_end(t, end, chat->eos);
+        ENT_TRY(ent_masked_text_put(out, t->text + at, i - at, false));
+        ENT_TRY(ent_masked_text_put(out, t->text + i, end - i, true));
+        at = end;
+        i = end - 1;
     }
-    return ENT_OK;
+    return ent_masked_text_put(out, t->text ? t->text + at : "", t->n - at, false);
 }
 
-/* Turns must end as the family's do: in ChatML with a newline after the mark, in Zephyr with EOS after a content. */
-static ent_status check_ends(const struct family *f, const char *text, const char *where)
-{
-    const char *unlike = NULL;
-    for (const char *p = text; f->family == ENT_CHAT_CHATML && (p = strstr(p, "<|im_end|>")) != NULL;) {
-        p += strlen("<|im_end|>");
-        const char *next = p + strspn(p, "'\" +");
-        if (*next != '\n' && strncmp(next, "\\n", 2) != 0)
-            unlike = "<|im_end|>";
-    }
-    for (size_t i = 0; f->family == ENT_CHAT_ZEPHYR && f->marks[i]; i++)
-        for (const char *p = text; (p = strstr(p, f->marks[i])) != NULL; p++) {
-            const char *end = strstr(p, "}}"), *content = strstr(p, "content"), *eos = strstr(p, "eos_token");
-            if (end && content && content < end && (eos == NULL || eos > end))
-                unlike = f->marks[i];
-        }
-    return unlike ? ent_fail(ENT_EUNSUPPORTED,
-                             "%s: chat_template: looks like %s, but does not end turns as it does: \"%s\"", where,
-                             f->name, unlike)
-                  : ENT_OK;
-}
-
-static ent_status recognise_family(ent_chat *out, const char *text, const char *where)
-{
-    const struct family *f = NULL;
-    if (strlen(text) > MAX_TEMPLATE)
-        return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: expected at most %d bytes, found %zu", where,
-                        MAX_TEMPLATE, strlen(text));
-    for (size_t i = 0; i < N_FAMILIES && f == NULL; i++)
-        if (strstr(text, FAMILIES[i].marks[0]))
-            f = &FAMILIES[i];
-    if (f == NULL)
-        return ent_fail(ENT_EUNSUPPORTED,
-                        "%s: chat_template: expected one of ChatML, Llama 3, Llama 2 or Zephyr, found another", where);
-    for (size_t i = 0; f->extra[i]; i++)
-        if (strstr(text, f->extra[i]))
-            return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: looks like %s, but \"%s\" in it is not supported",
-                            where, f->name, f->extra[i]);
-    ENT_TRY(check_marks(f, text, where));
-    ENT_TRY(check_ends(f, text, where));
-    out->family = f->family;
-    out->bos_first = f->family != ENT_CHAT_LLAMA2 && (strstr(text, "bos_token") || strstr(text, "<|begin_of_text|>"));
-    if (f->family == ENT_CHAT_LLAMA3 && !strstr(text, "trim"))
-        return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: looks like Llama 3, but does not trim contents", where);
-    if (f->family == ENT_CHAT_CHATML)
-        ENT_TRY(find_system(&out->system, text));
-    return check_system(out, text, where);
-}
-
-ent_status ent_chat_recognise(ent_chat *out, const char *template_text, const char *bos, const char *eos,
-                              const char *where)
+static ent_status render_template(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages,
+                                  size_t count, const char *where)
 {
     ent_status st;
-    *out = (ent_chat){.family = ENT_CHAT_PLAIN};
-    ENT_GO(ent_strdup(&out->bos, bos ? bos : ""));
-    ENT_GO(ent_strdup(&out->eos, eos ? eos : ""));
-    if (template_text)
-        ENT_GO(recognise_family(out, template_text, where));
-    const bool needs_eos = out->family == ENT_CHAT_LLAMA2 || out->family == ENT_CHAT_ZEPHYR;
-    if ((needs_eos && !*out->eos) || ((out->family == ENT_CHAT_LLAMA2 || out->bos_first) && !*out->bos))
-        ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: the chat template needs it, found nothing", where,
-                        needs_eos && !*out->eos ? "eos_token" : "bos_token"));
+    ent_jinja_text text = {0};
+    const ent_jinja_input input = {.messages = messages, .count = count, .bos = chat->bos, .eos = chat->eos};
+    ENT_GO(ent_jinja_render(&text, chat->jinja, &input, where));
+    ENT_GO(put_answers(out, chat, &text));
+done:
+    ent_jinja_text_free(&text);
+    return st;
+}
+
+static ent_status put_plain(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *m)
+{
+    const bool learned = strcmp(m->role, "assistant") == 0;
+    const char *eos = learned && chat->eos ? chat->eos : "";
+    const char *name = learned ? "Assistant: " : strcmp(m->role, "user") == 0 ? "User: " : "System: ";
+    ENT_TRY(ent_masked_text_put(out, name, strlen(name), false));
+    ENT_TRY(ent_masked_text_put(out, m->content, strlen(m->content), learned));
+    ENT_TRY(ent_masked_text_put(out, eos, strlen(eos), learned));
+    return ent_masked_text_put(out, "\n", 1, learned);
+}
+
+static ent_status check_roles(const ent_chat_message *messages, size_t count, const char *where)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(messages[i].role, "system") != 0 && strcmp(messages[i].role, "user") != 0 &&
+            strcmp(messages[i].role, "assistant") != 0)
+            return ent_fail(ENT_EFORMAT, "%s: messages[%zu].role: expected system, user or assistant, found \"%.40s\"",
+                            where, i, messages[i].role);
+    return ENT_OK;
+}
+
+ent_status ent_chat_render(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                           const char *where)
+{
+    ENT_TRY(check_roles(messages, count, where));
+    if (chat->jinja)
+        return render_template(out, chat, messages, count, where);
+    for (size_t i = 0; i < count; i++)
+        ENT_TRY(put_plain(out, chat, &messages[i]));
+    return ENT_OK;
+}
+
+static ent_status prompt_of_template(char **out, size_t *n, const ent_chat *chat, const ent_chat_message *messages,
+                                     size_t count, const char *where)
+{
+    ent_jinja_text text = {0};
+    const ent_jinja_input input = {messages, count, chat->bos, chat->eos, true};
+    ent_status st = ent_jinja_render(&text, chat->jinja, &input, where);
+    *n = text.n;
+    if (st == ENT_OK)
+        st = ent_strndup(out, text.text ? text.text : "", text.n);
+    ent_jinja_text_free(&text);
+    return st;
+}
+
+ent_status ent_chat_prompt(char **out, size_t *n, const ent_chat *chat, const ent_chat_message *messages, size_t count,
+                           const char *where)
+{
+    static const char header[] = "Assistant:"; /* the space after it is part of the answer's first token */
+    ent_status st;
+    ent_masked_text text = {0};
+    ENT_TRY(check_roles(messages, count, where));
+    if (count && strcmp(messages[count - 1].role, "assistant") == 0)
+        return ent_fail(ENT_EFORMAT, "%s: messages: expected the last one to be the user's, found the assistant's",
+                        where);
+    if (chat->jinja)
+        return prompt_of_template(out, n, chat, messages, count, where);
+    for (size_t i = 0; i < count; i++)
+        ENT_GO(put_plain(&text, chat, &messages[i]));
+    ENT_GO(ent_masked_text_put(&text, header, strlen(header), false));
+    *n = text.n;
+    ENT_GO(ent_strndup(out, text.text, text.n));
+done:
+    ent_masked_text_free(&text);
+    return st;
+}
+
+ent_status ent_chat_turn_end(char **out, const ent_chat *chat, const char *where)
+{
+    static const ent_chat_message m[] = {{"user", "u"}, {"assistant", "a"}};
+    ent_status st;
+    ent_masked_text text = {0};
+    ENT_GO(ent_chat_render(&text, chat, m, 2, where));
+    size_t begin = text.n, end = text.n;
+    if (text.n_spans) {
+        begin = text.spans[text.n_spans - 1].begin + strlen(m[1].content);
+        end = text.spans[text.n_spans - 1].end;
+    }
+    while (begin < end && (text.text[begin] == ' ' || text.text[begin] == '\n'))
+        begin++;
+    while (begin < end && text.text[end - 1] == '\n')
+        end--;
+    ENT_GO(ent_strndup(out, text.text + begin, end - begin));
+done:
+    ent_masked_text_free(&text);
+    return st;
+}
+
+/* Renders what every template takes, and what many do: faults of a template come before those of the data. */
+static ent_status try_template(const ent_chat *chat, const char *where)
+{
+    static const ent_chat_message m[] = {
+        {"system", "s"}, {"user", "u"}, {"assistant", "a"}, {"user", "v"}, {"assistant", "b"}};
+    for (size_t first = 0; first < 2; first++) {
+        ent_masked_text text = {0};
+        const ent_status st = ent_chat_render(&text, chat, m + first, 5 - first, where);
+        const size_t answers = text.n_spans;
+        ent_masked_text_free(&text);
+        if (st == ENT_EFORMAT && first == 0)
+            continue; /* without system messages */
+        ENT_TRY(st);
+        if (answers != 2)
+            return ent_fail(ENT_EUNSUPPORTED, "%s: chat_template: of two answers it shows %zu", where, answers);
+    }
+    return ENT_OK;
+}
+
+ent_status ent_chat_init(ent_chat *out, const char *template_text, const char *bos, const char *eos, const char *where)
+{
+    ent_status st = ENT_OK;
+    *out = (ent_chat){0};
+    if (bos)
+        ENT_GO(ent_strdup(&out->bos, bos));
+    if (eos)
+        ENT_GO(ent_strdup(&out->eos, eos));
+    if (template_text) {
+        ENT_GO(ent_strdup(&out->template_text, template_text));
+        ENT_GO(ent_jinja_parse(&out->jinja, template_text, where));
+        ENT_GO(try_template(out, where));
+    }
 done:
     if (st != ENT_OK)
         ent_chat_free(out);
@@ -143,134 +197,14 @@ done:
 
 void ent_chat_free(ent_chat *chat)
 {
+    ent_jinja_free(chat->jinja);
+    free(chat->template_text);
     free(chat->bos);
     free(chat->eos);
-    free(chat->system);
     *chat = (ent_chat){0};
 }
 
 bool ent_chat_wants_special(const ent_chat *chat)
 {
-    return chat->family == ENT_CHAT_PLAIN;
-}
-
-/* Appends strings up to a NULL. */
-static ent_status put_all(ent_masked_text *out, bool learned, const char *const *strings)
-{
-    for (; *strings; strings++)
-        ENT_TRY(ent_masked_text_put(out, *strings, strlen(*strings), learned));
-    return ENT_OK;
-}
-
-#define PUT(out, learned, ...) put_all(out, learned, (const char *const[]){__VA_ARGS__, NULL})
-
-/* What Python's str.strip takes away. */
-static bool is_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-/* Without white space around it, as Jinja's trim and Python's strip do. */
-static ent_status put_trimmed(ent_masked_text *out, bool learned, const char *s)
-{
-    const size_t n = strlen(s);
-    size_t begin = 0, end = 0, step;
-    for (size_t i = 0; i < n; i += step) {
-        bool valid;
-        step = ent_utf8_step(&valid, s + i, n - i);
-        if (valid && is_space(ent_utf8_get(s + i, step)))
-            continue;
-        if (end == 0)
-            begin = i;
-        end = i + step;
-    }
-    return ent_masked_text_put(out, s + begin, end - begin, learned);
-}
-
-static ent_status put_plain(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *m, bool learned)
-{
-    const char *name = learned ? "Assistant: " : strcmp(m->role, "user") == 0 ? "User: " : "System: ";
-    ENT_TRY(PUT(out, false, name));
-    return learned ? PUT(out, true, m->content, chat->eos, "\n") : PUT(out, false, m->content, "\n");
-}
-
-static ent_status put_llama3(ent_masked_text *out, const ent_chat_message *m, bool learned)
-{
-    ENT_TRY(PUT(out, false, "<|start_header_id|>", m->role, "<|end_header_id|>\n\n"));
-    ENT_TRY(put_trimmed(out, learned, m->content));
-    return PUT(out, learned, "<|eot_id|>");
-}
-
-static ent_status put_message(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *m)
-{
-    const bool learned = strcmp(m->role, "assistant") == 0;
-    switch (chat->family) {
-    case ENT_CHAT_LLAMA3:
-        return put_llama3(out, m, learned);
-    case ENT_CHAT_CHATML:
-        ENT_TRY(PUT(out, false, "<|im_start|>", m->role, "\n"));
-        ENT_TRY(PUT(out, learned, m->content, "<|im_end|>"));
-        return PUT(out, false, "\n");
-    case ENT_CHAT_ZEPHYR:
-        ENT_TRY(PUT(out, false, "<|", m->role, "|>\n"));
-        ENT_TRY(PUT(out, learned, m->content, chat->eos));
-        return PUT(out, false, "\n");
-    default:
-        return put_plain(out, chat, m, learned);
-    }
-}
-
-/* Llama 2: the system message is part of the first question, and turns alternate. */
-static ent_status render_llama2(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages,
-                                size_t count, const char *where)
-{
-    const char *system = NULL;
-    if (count && strcmp(messages[0].role, "system") == 0) {
-        system = messages->content;
-        messages++;
-        count--;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const char *role = i % 2 ? "assistant" : "user";
-        ent_masked_text question = {0};
-        if (strcmp(messages[i].role, role) != 0)
-            return ent_fail(ENT_EFORMAT, "%s: messages: turns alternate: expected role %s, found %s", where, role,
-                            messages[i].role);
-        if (i % 2) {
-            ENT_TRY(PUT(out, true, " "));
-            ENT_TRY(put_trimmed(out, true, messages[i].content));
-            ENT_TRY(PUT(out, true, " ", chat->eos));
-            continue;
-        }
-        ENT_TRY(PUT(out, false, chat->bos, "[INST] "));
-        ent_status st = system && i == 0
-                            ? PUT(&question, false, "<<SYS>>\n", system, "\n<</SYS>>\n\n", messages[i].content)
-                            : PUT(&question, false, messages[i].content);
-        if (st == ENT_OK)
-            st = put_trimmed(out, false, question.text ? question.text : "");
-        ent_masked_text_free(&question);
-        ENT_TRY(st);
-        ENT_TRY(PUT(out, false, " [/INST]"));
-    }
-    return ENT_OK;
-}
-
-ent_status ent_chat_render(ent_masked_text *out, const ent_chat *chat, const ent_chat_message *messages, size_t count,
-                           const char *where)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(messages[i].role, "system") != 0 && strcmp(messages[i].role, "user") != 0 &&
-            strcmp(messages[i].role, "assistant") != 0)
-            return ent_fail(ENT_EFORMAT, "%s: messages[%zu].role: expected system, user or assistant, found \"%.40s\"",
-                            where, i, messages[i].role);
-    if (chat->family == ENT_CHAT_LLAMA2)
-        return render_llama2(out, chat, messages, count, where);
-    if (chat->bos_first)
-        ENT_TRY(PUT(out, false, chat->bos));
-    if (chat->system && (count == 0 || strcmp(messages[0].role, "system") != 0))
-        ENT_TRY(PUT(out, false, "<|im_start|>system\n", chat->system, "<|im_end|>\n"));
-    for (size_t i = 0; i < count; i++)
-        ENT_TRY(put_message(out, chat, &messages[i]));
-    return ENT_OK;
+    return chat->jinja == NULL;
 }

@@ -169,6 +169,14 @@ ent_status ent_tokenizer_add_token(ent_tokenizer *t, const ent_added_token *toke
     return ENT_OK;
 }
 
+const char *ent_tokenizer_text(size_t *n, const ent_tokenizer *t, int32_t id)
+{
+    if (id < 0 || (size_t)id >= t->n_tokens || t->tokens[id].flags == 0)
+        return NULL;
+    *n = t->tokens[id].n;
+    return t->texts.data + t->tokens[id].offset;
+}
+
 static ent_status check_ids(const ent_tokenizer *t, const ent_ids *ids)
 {
     for (size_t i = 0; i < ids->count; i++)

@@ -35,6 +35,10 @@ ent_status ent_tokenizer_decode(char **out, size_t *n, const ent_tokenizer *toke
 size_t ent_tokenizer_vocab_size(const ent_tokenizer *tokenizer);
 int32_t ent_tokenizer_id(const ent_tokenizer *tokenizer, const char *token);
 
+/* The text of token `id` as the vocabulary has it (n bytes, borrowed, without a zero at its end); NULL: there is none.
+ */
+const char *ent_tokenizer_text(size_t *n, const ent_tokenizer *tokenizer, int32_t id);
+
 void ent_tokenizer_free(ent_tokenizer *tokenizer);
 
 #endif

@@ -33,6 +33,15 @@ void ent_trainer_free(ent_trainer *trainer)
     free(trainer);
 }
 
+/* Of a step, or with dropout NULL of an evaluation. */
+static ent_status loss_of(ent_tensor **loss, ent_tape *tape, const ent_trainer *t, const ent_tokens *tokens,
+                          const int32_t *targets, const ent_rng *dropout)
+{
+    if (dropout && t->options.teaching)
+        return ent_decoder_distill_loss(loss, tape, t->decoder, tokens, targets, dropout, t->options.teaching);
+    return ent_decoder_loss(loss, tape, t->decoder, tokens, targets, dropout);
+}
+
 /* Measures a unit of seq_len tokens on a planning tape, and takes that much. */
 static ent_status take_memory(ent_trainer *t)
 {
@@ -42,7 +51,7 @@ static ent_status take_memory(ent_trainer *t)
     const ent_tokens tokens = {.n = t->options.seq_len};
     const ent_rng rng = {.seed = t->options.seed};
     ENT_GO(ent_tape_new(&plan, true));
-    ENT_GO(ent_decoder_loss(&loss, plan, t->decoder, &tokens, NULL, &rng));
+    ENT_GO(loss_of(&loss, plan, t, &tokens, NULL, &rng));
     ENT_GO(ent_tape_backward(plan, loss, 1));
     ENT_GO(ent_tape_new(&t->tape, false));
     ENT_GO(ent_tape_reserve(t->tape, plan));
@@ -143,7 +152,7 @@ static ent_status one_unit(ent_trainer *t, const ent_unit *unit, size_t i, size_
         return ent_fail(ENT_EINVAL, "a unit of %zu tokens, at most %zu were announced", unit->n, t->options.seq_len);
     ent_tape_rewind(t->tape);
     ent_tape_record(t->tape, rng != NULL);
-    ENT_TRY(ent_decoder_loss(&loss, t->tape, t->decoder, &tokens, unit->targets, rng));
+    ENT_TRY(loss_of(&loss, t->tape, t, &tokens, unit->targets, rng));
     const double value = (double)ent_values(loss)[0];
     gradient_sum sum = {t, !(fabs(value) < limit)};
     if (rng && !sum.bad) {
@@ -225,13 +234,15 @@ static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
     const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
+    const double ratio = t->options.plus_ratio;
     for (size_t i = 0; i < p->count; i++) {
         const ent_param *param = p->items[i];
         const size_t at = param->offset;
+        const bool faster = ratio > 0 && (param->tensor.n_dims == 1 || strstr(param->tensor.name, ".lora_B."));
         if (param->trainable)
             ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
-                                       ent_tensor_count(&param->tensor), step + 1, result->lr,
-                                       param->tensor.n_dims > 1);
+                                       ent_tensor_count(&param->tensor), step + 1,
+                                       faster ? result->lr * ratio : result->lr, param->tensor.n_dims > 1);
     }
 }
 

@@ -18,16 +18,19 @@ typedef struct ent_trainer ent_trainer;
 typedef struct ent_trainer_options {
     ent_optimizer optimizer;
     ent_schedule schedule;
-    double grad_clip;   /* largest norm of the gradient; 0: off */
-    size_t batch_size;  /* units of a step, over all ranks */
-    size_t seq_len;     /* most tokens of a unit: memory is taken for it at once */
-    uint64_t seed;      /* of dropout */
-    bool (*stop)(void); /* asked before each unit; one rank's yes stops all ranks. NULL: never */
+    double grad_clip;  /* largest norm of the gradient; 0: off */
+    double plus_ratio; /* LoRA+ (Hayou et al. 2024, arXiv:2402.12354): the learning rate of B is this times A's,
+                        * as is, in PEFT, that of vectors. 0: 1 */
+    size_t batch_size; /* units of a step, over all ranks */
+    size_t seq_len;    /* most tokens of a unit: memory is taken for it at once */
+    uint64_t seed;     /* of dropout */
+    const ent_teaching *teaching; /* steps learn from these too (borrowed); evaluations don't. NULL: none */
+    bool (*stop)(void);           /* asked before each unit; one rank's yes stops all ranks. NULL: never */
 } ent_trainer_options;
 
 /* What a step did; equal on all ranks. */
 typedef struct ent_step_result {
-    double loss;      /* mean cross-entropy of the step's target tokens, before the update; nats */
+    double loss;      /* mean cross-entropy, or loss of distillation, of its target tokens, before the update; nats */
     double grad_norm; /* of the mean gradient, before clipping */
     double lr;
     int64_t targets; /* target tokens: what loss is the mean over */

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "io/hdf5_checkpoint.h"
+#include "io/hdf5_reader.h"
 #include "tests/fuzz/fuzz.h"
 
 static void look(const ent_hdf5_listing *listing)
@@ -27,6 +27,26 @@ static void check_state(const ent_ckpt_state *s)
     FUZZ_CHECK(memchr(s->config_hash, 0, sizeof s->config_hash) && memchr(s->kernel, 0, sizeof s->kernel));
 }
 
+/* The same a stretch at a time. */
+static void read_stretches(const char *path)
+{
+    ent_hdf5_reader *r;
+    float stretch[7];
+    if (!fuzz_ok(ent_hdf5_reader_open(&r, path)))
+        return;
+    check_state(ent_hdf5_reader_state(r));
+    for (size_t i = 0; i < ent_hdf5_reader_count(r); i++) {
+        const ent_hdf5_dataset *d = ent_hdf5_reader_at(r, i);
+        for (size_t first = 0; first < d->count; first += 7) {
+            const size_t n = d->count - first < 7 ? d->count - first : 7;
+            if (!fuzz_ok(ent_hdf5_reader_read(stretch, r, i, first, n)))
+                break;
+            fuzz_look(stretch, n * sizeof *stretch);
+        }
+    }
+    ent_hdf5_reader_close(r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static float numbers[6][6];
@@ -44,5 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     if (fuzz_ok(ent_hdf5_checkpoint_read(&state, path, "step-00000010.h5", tensors, 2)))
         check_state(&state);
+    read_stretches(path);
     return 0;
 }

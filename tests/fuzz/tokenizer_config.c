@@ -20,7 +20,7 @@ static void read_folder(const ent_tokenizer *tokenizer)
     ent_tokenizer_config_free(&config);
     fuzz_ok(ent_model_eos(&eos, fuzz_folder(), tokenizer));
     fuzz_ok(ent_model_eos(&eos, fuzz_folder(), NULL));
-    if (fuzz_ok(ent_chat_load(&chat, fuzz_folder()))) {
+    if (fuzz_ok(ent_chat_load(&chat, fuzz_folder(), NULL))) {
         for (size_t begin = 0; begin < 3; begin++) {
             ent_masked_text text = {0};
             fuzz_ok(ent_chat_render(&text, &chat, CHAT + begin, 5 - begin, "chat"));

@@ -67,7 +67,9 @@ def model(c, w, lora, scale, ids):
     def linear(name, x):
         y = F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
         a = lora.get(f"base_model.model.{name}.lora_A.weight")
-        if a is not None:
+        if callable(scale):
+            y = scale(name, x, y)
+        elif a is not None:
             y = y + scale * (x @ a.T) @ lora[f"base_model.model.{name}.lora_B.weight"].T
         return y
 

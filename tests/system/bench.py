@@ -35,7 +35,7 @@ def unit_flops(c, n, r, targets):
             if name in targets:
                 other += 2 * n * r * (i + o)                        # x A^T, then B^T
                 other += 2 * n * r * (2 * o + i + (i if dx else 0))  # dB, du, dA, dx
-        pairs = sum(min(64, n - row) * (row + min(64, n - row)) for row in range(0, n, 64))
+        pairs = n * (n + 1) // 2
         dq = layer > 0 or "q_proj" in targets
         other += 2 * pairs * c["num_attention_heads"] * c["head_dim"] * (2 + 4 + (1 if dq else 0))
     return frozen + 2 * 2 * (n - 1) * c["vocab_size"] * c["hidden_size"], other
@@ -67,6 +67,8 @@ def keys(path, name, precision="fp32"):
         within("operations in bf16", found, head, head + 0.1 * (frozen - head))
         expected["bf16"] = found
         frozen -= found
+        equal("projections", sum(b["projections"].values()), 7 * c["num_hidden_layers"])
+        equal("some are in bf16", b["projections"]["bf16"] > 0, found > head)
     expected[precision] += frozen
     equal("operations of a step", b["flops_per_step"], expected)
     within("operations a token", b["flops_per_token"], flops / (n * units) * (1 - 1e-12), flops / (n * units) * (1 + 1e-12))

@@ -91,4 +91,9 @@ plan_refused "act only with --ranks" config.yaml --network 1Gbit,1us
 plan_refused "--set: expected a value" config.yaml --set
 plan_refused "nowhere.yaml" nowhere.yaml
 plan_refused "optimizer.lr" config.yaml --set optimizer.lr=-1
+# How threads wait: the last word of OpenMP's is that of the program as it runs.
+waits() { env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose "$@" "$BIN/entrenar" plan --help 2>&1 | grep SPINCOUNT | tail -1 | tr -dc 0-9; }
+check "threads spin, then sleep" [ "$(waits)" = 100000 ]
+check "ranks that share cores sleep at once" [ "$(waits OMPI_COMM_WORLD_LOCAL_SIZE=1000)" = 0 ]
+check "what a user has set stays" [ "$(waits GOMP_SPINCOUNT=7)" = 7 ]
 finish

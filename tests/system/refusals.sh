@@ -20,7 +20,7 @@ refuse "missing data" nowhere.jsonl $T config.yaml --set data.train=nowhere.json
 refuse "missing adapter" nowhere $T config.yaml --set lora.path=nowhere
 refuse "unknown target" q_prj $T config.yaml --set lora.path= --set lora.rank=4 --set 'lora.target_modules=[q_prj]'
 refuse "layer that isn't there" 9 $T config.yaml --set lora.path= --set lora.rank=4 --set 'lora.layers=[9]'
-refuse "not supported: int8" quantize.base $T config.yaml --set quantize.base=int8
+refuse "quantised without an adapter" quantize.base $T config.yaml --set quantize.base=int8 --set lora=
 for p in bf16 int8; do refuse "$p without an adapter" "compute.precision: $p" $T config.yaml --set compute.precision=$p --set lora=; done
 refuse "no tokenizer" tokenizer.json sh -c "echo '{\"text\": \"a\"}' >text.jsonl; exec $T config.yaml --set data.train=text.jsonl \"\$@\"" sh
 refuse "longer than the model's positions" seq_len $T config.yaml --set data.seq_len=257

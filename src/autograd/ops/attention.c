@@ -1,10 +1,11 @@
 /* y = softmax(q k^T / sqrt(head_dim)) v, causal, within documents and window.
  *
  * Work is cut into blocks of BLOCK query rows of one head. A block looks at one run of keys [first, end): what lies
- * outside is skipped, what is masked inside is set to zero after the product. Backward computes the weights again (Dao
- * et al. 2022, arXiv:2205.14135, section 3.1), from q and k alone, so that it reads nothing of forward's; and it gives
- * each query head its own dk and dv, which are then summed over the group in order: no result depends on the number of
- * threads.
+ * outside is skipped, what is masked inside is set to zero after the product. Blocks begin at the same tokens whether
+ * all queries are there or only the last ones, and so do their keys: a row of y has the same bits either way. Backward
+ * computes the weights again (Dao et al. 2022, arXiv:2205.14135, section 3.1), from q and k alone, so that it reads
+ * nothing of forward's; and it gives each query head its own dk and dv, which are then summed over the group in order:
+ * no result depends on the number of threads.
  */
 #include <math.h>
 #include <string.h>
@@ -15,15 +16,15 @@
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
-enum { BLOCK = 64 };
+enum { BLOCK = 96 }; /* whole tiles of every level */
 enum { Q, K, V };
 
 typedef struct attention_ctx {
     ent_attention_shape shape;
-    size_t n; /* T */
+    size_t n; /* keys: the tokens before and T */
 } attention_ctx;
 
-/* One block of query rows of one head, and the keys it looks at. */
+/* One block of query rows of one head, and the keys it looks at. Rows are counted as keys are. */
 typedef struct block {
     size_t head, first_row, rows, first_key, keys;
     size_t q_columns, k_columns, head_dim;
@@ -38,24 +39,33 @@ static size_t first_seen(const attention_ctx *ctx, size_t t)
     return seen > document ? seen : document;
 }
 
-static block block_at(const attention_ctx *ctx, size_t head, size_t first_row)
+/* Block i of the tokens that have a query: the first may have lost rows to the tokens before. */
+static block block_at(const attention_ctx *ctx, size_t head, size_t i)
 {
     const ent_attention_shape *s = &ctx->shape;
-    block b = {.head = head, .first_row = first_row, .head_dim = s->head_dim};
-    b.rows = ctx->n - first_row < BLOCK ? ctx->n - first_row : BLOCK;
-    b.first_key = first_seen(ctx, first_row);
-    b.keys = first_row + b.rows - b.first_key;
+    const size_t begin = (s->before / BLOCK + i) * BLOCK, end = ctx->n - begin < BLOCK ? ctx->n : begin + BLOCK;
+    block b = {.head = head, .first_row = begin > s->before ? begin : s->before, .head_dim = s->head_dim};
+    b.rows = end - b.first_row;
+    b.first_key = first_seen(ctx, begin);
+    b.keys = end - b.first_key;
     b.q_columns = s->n_heads * s->head_dim;
     b.k_columns = s->n_kv_heads * s->head_dim;
-    b.q_at = first_row * b.q_columns + head * s->head_dim;
+    b.q_at = (b.first_row - s->before) * b.q_columns + head * s->head_dim;
     b.k_at = b.first_key * b.k_columns + head / (s->n_heads / s->n_kv_heads) * s->head_dim;
     return b;
 }
 
-/* scores = q k^T / sqrt(head_dim): (rows, keys) */
+/* Row r of a block sees no key behind r + diagonal. */
+static size_t diagonal(const block *b)
+{
+    return b->first_row - b->first_key;
+}
+
+/* scores = q k^T / sqrt(head_dim): (rows, keys), where a key may be seen */
 static void block_scores(ent_real *scores, const ent_node *node, const block *b)
 {
-    ent_gemm_serial(scores, b->keys, b->rows, b->keys, b->head_dim, (ent_real)(1 / sqrt((double)b->head_dim)),
+    ent_gemm_causal(ENT_SEEN_OF_C, diagonal(b), scores, b->keys, b->rows, b->keys, b->head_dim,
+                    (ent_real)(1 / sqrt((double)b->head_dim)),
                     ent_matrix_of(ent_values(node->in[Q]) + b->q_at, b->q_columns, false),
                     ent_matrix_of(ent_values(node->in[K]) + b->k_at, b->k_columns, true), 0);
 }
@@ -87,7 +97,7 @@ static void softmax_row(ent_real *row, size_t from, size_t to, size_t keys)
 
 static size_t blocks_of(const attention_ctx *ctx)
 {
-    return (ctx->n + BLOCK - 1) / BLOCK;
+    return (ctx->n + BLOCK - 1) / BLOCK - ctx->shape.before / BLOCK;
 }
 
 static void forward_blocks(void *context, size_t begin, size_t end)
@@ -97,15 +107,15 @@ static void forward_blocks(void *context, size_t begin, size_t end)
     const size_t blocks = blocks_of(ctx);
     ent_real *weights = (ent_real *)node->scratch + (size_t)ent_thread() * BLOCK * ctx->n;
     for (size_t i = begin; i < end; i++) {
-        const block b = block_at(ctx, i / blocks, i % blocks * BLOCK);
+        const block b = block_at(ctx, i / blocks, i % blocks);
         block_scores(weights, node, &b);
         for (size_t r = 0; r < b.rows; r++) {
             size_t from, to;
             seen_keys(&from, &to, ctx, &b, r);
             softmax_row(weights + r * b.keys, from, to, b.keys);
         }
-        ent_gemm_serial(ent_values(node->out) + b.q_at, b.q_columns, b.rows, b.head_dim, b.keys, 1,
-                        ent_matrix_of(weights, b.keys, false),
+        ent_gemm_causal(ENT_SEEN_OF_A, diagonal(&b), ent_values(node->out) + b.q_at, b.q_columns, b.rows, b.head_dim,
+                        b.keys, 1, ent_matrix_of(weights, b.keys, false),
                         ent_matrix_of(ent_values(node->in[V]) + b.k_at, b.k_columns, false), 0);
     }
 }
@@ -149,15 +159,15 @@ static void backward_block(const ent_node *node, const block *b, ent_real *p, en
     const ent_matrix dy = ent_matrix_of(node->out->grad + b->q_at, b->q_columns, false);
     const size_t d = b->head_dim, at = b->first_key * d;
     block_scores(p, node, b);
-    ent_gemm_serial(dp, b->keys, b->rows, b->keys, d, 1, dy, v, 0);
+    ent_gemm_causal(ENT_SEEN_OF_C, diagonal(b), dp, b->keys, b->rows, b->keys, d, 1, dy, v, 0);
     score_gradients(p, dp, node, b);
     if (node->in[Q]->grad)
-        ent_gemm_serial(node->in[Q]->grad + b->q_at, b->q_columns, b->rows, d, b->keys, 1,
+        ent_gemm_causal(ENT_SEEN_OF_A, diagonal(b), node->in[Q]->grad + b->q_at, b->q_columns, b->rows, d, b->keys, 1,
                         ent_matrix_of(dp, b->keys, false), k, 1);
-    ent_gemm_serial(head_gradient(node, false, b->head) + at, d, b->keys, d, b->rows, 1,
+    ent_gemm_causal(ENT_SEEING_OF_A, diagonal(b), head_gradient(node, false, b->head) + at, d, b->keys, d, b->rows, 1,
                     ent_matrix_of(dp, b->keys, true), q, 1);
-    ent_gemm_serial(head_gradient(node, true, b->head) + at, d, b->keys, d, b->rows, 1, ent_matrix_of(p, b->keys, true),
-                    dy, 1);
+    ent_gemm_causal(ENT_SEEING_OF_A, diagonal(b), head_gradient(node, true, b->head) + at, d, b->keys, d, b->rows, 1,
+                    ent_matrix_of(p, b->keys, true), dy, 1);
 }
 
 static void backward_heads(void *context, size_t begin, size_t end)
@@ -169,8 +179,8 @@ static void backward_heads(void *context, size_t begin, size_t end)
     for (size_t head = begin; head < end; head++) {
         memset(head_gradient(node, false, head), 0, size * sizeof(ent_real));
         memset(head_gradient(node, true, head), 0, size * sizeof(ent_real));
-        for (size_t row = 0; row < ctx->n; row += BLOCK) {
-            const block b = block_at(ctx, head, row);
+        for (size_t i = 0; i < blocks_of(ctx); i++) {
+            const block b = block_at(ctx, head, i);
             backward_block(node, &b, p, p + BLOCK * ctx->n);
         }
     }
@@ -229,6 +239,16 @@ static ent_status apply_blocks(ent_tensor **y, ent_tape *tape, ent_tensor *const
         &(ent_attention_shape){.n_heads = 2, .n_kv_heads = 1, .head_dim = 2, .window = 9, .doc_start = doc_start});
 }
 
+/* Queries of the last 10 of 70 tokens, which begin inside a block and see keys of the one before. */
+static ent_status apply_before(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    static const int32_t doc_start[70];
+    return ent_attention(
+        y, tape, in[0], in[1], in[2],
+        &(ent_attention_shape){
+            .n_heads = 2, .n_kv_heads = 1, .head_dim = 2, .window = 50, .doc_start = doc_start, .before = 60});
+}
+
 #define INPUTS(kv_columns)                                                 \
     {                                                                      \
         {.n_dims = 2, .shape = {6, 12}, .low = -2, .high = 2},             \
@@ -245,6 +265,15 @@ static const ent_op_case cases[] = {
      .apply = apply_blocks,
      .in = {{.n_dims = 2, .shape = {70, 4}}, {.n_dims = 2, .shape = {70, 2}}, {.n_dims = 2, .shape = {70, 2}}},
      .n_in = 3},
+    {.name = "queries of the last tokens",
+     .apply = apply_before,
+     .in = {{.n_dims = 2, .shape = {10, 4}}, {.n_dims = 2, .shape = {70, 2}}, {.n_dims = 2, .shape = {70, 2}}},
+     .n_in = 3},
+    {.name = "fewer keys than tokens",
+     .apply = apply_before,
+     .in = {{.n_dims = 2, .shape = {10, 4}}, {.n_dims = 2, .shape = {10, 2}}, {.n_dims = 2, .shape = {10, 2}}},
+     .n_in = 3,
+     .must_fail = true},
     {.name = "shapes of k and v don't fit", .apply = apply_documents, .in = INPUTS(9), .n_in = 3, .must_fail = true},
 };
 
@@ -261,12 +290,12 @@ ent_status ent_attention(ent_tensor **y, ent_tape *tape, ent_tensor *q, ent_tens
     ENT_TRY(ent_op_check_real(&ent_op_attention, v));
     if (s->n_kv_heads == 0 || s->n_heads % s->n_kv_heads || q->n_dims != 2 || k->n_dims != 2 ||
         q->shape[1] != s->n_heads * s->head_dim || k->shape[1] != s->n_kv_heads * s->head_dim ||
-        k->shape[0] != q->shape[0] || !ent_tensor_same_shape(k, v))
-        return ent_fail(
-            ENT_EINVAL, "attention: expected q [T,%zu*%zu] and k, v [T,%zu*%zu] of as many tokens, found %s, %s, %s",
-            s->n_heads, s->head_dim, s->n_kv_heads, s->head_dim, ent_shape_format(&t[0], q->n_dims, q->shape),
-            ent_shape_format(&t[1], k->n_dims, k->shape), ent_shape_format(&t[2], v->n_dims, v->shape));
-    const size_t n = q->shape[0];
+        k->shape[0] != s->before + q->shape[0] || !ent_tensor_same_shape(k, v))
+        return ent_fail(ENT_EINVAL, "attention: expected q [T,%zu*%zu] and k, v [T+%zu,%zu*%zu], found %s, %s, %s",
+                        s->n_heads, s->head_dim, s->before, s->n_kv_heads, s->head_dim,
+                        ent_shape_format(&t[0], q->n_dims, q->shape), ent_shape_format(&t[1], k->n_dims, k->shape),
+                        ent_shape_format(&t[2], v->n_dims, v->shape));
+    const size_t n = k->shape[0];
     ent_node *node;
     ENT_TRY(ent_node_new(&node, tape, &ent_op_attention, (ent_tensor *[]){q, k, v}, 3, sizeof(attention_ctx)));
     attention_ctx *ctx = node->ctx;

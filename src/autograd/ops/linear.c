@@ -133,7 +133,7 @@ static void backward(ent_node *node)
     const size_t n = x->shape[0], in = x->shape[1], out = w->shape[0];
     const ent_real *dy = node->out->grad;
     if (x->grad)
-        ent_gemm_weight(x->grad, n, dy, w, false, 1, node->scratch);
+        ent_gemm_weight(x->grad, n, dy, w, false, node->fresh >> X & 1 ? 0 : 1, node->scratch);
     if (w->grad)
         ent_gemm(w->grad, in, out, in, n, 1, ent_matrix_of(dy, out, true), ent_matrix_stored(x, false), 1);
     if (node->in[BIAS] && node->in[BIAS]->grad)
@@ -193,7 +193,8 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_linear = {"linear", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT};
+const ent_op ent_op_linear = {
+    "linear", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT | ENT_SETS_IN(X)};
 
 static ent_status check(const ent_tensor *x, const ent_tensor *w, const ent_tensor *bias, const ent_adapter *adapter)
 {
@@ -233,7 +234,7 @@ ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor 
         if (bytes > node->scratch_bytes)
             node->scratch_bytes = bytes;
     } else {
-        node->unread |= ENT_UNREAD_SAVED | (w->requires_grad ? 0 : ENT_UNREAD_IN(X));
+        node->traits |= ENT_UNREAD_SAVED | (w->requires_grad ? 0 : ENT_UNREAD_IN(X));
     }
     return ent_node_run(y, tape, node, 2, (size_t[]){n, w->shape[0]});
 }

@@ -181,7 +181,7 @@ ent_status ent_lm_head_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, en
     ENT_TRY(ent_tape_buffer(&ctx->rows, tape, n * sizeof *ctx->rows));
     if (ent_tape_recording(tape) && h->requires_grad)
         ENT_TRY(ent_tape_buffer(&ctx->dh, tape, n * c * sizeof *ctx->dh));
-    node->unread |= w->requires_grad ? 0 : ENT_UNREAD_IN(H);
+    node->traits |= w->requires_grad ? 0 : ENT_UNREAD_IN(H);
     ENT_TRY(ent_gemm_weight_plan(&ctx->product_bytes, w, ctx->chunk));
     ctx->product_bytes = (ctx->product_bytes + 63) / 64 * 64;
     node->scratch_bytes = ctx->chunk * (sizeof(double) + (v + c) * sizeof(ent_real)) + ctx->product_bytes;

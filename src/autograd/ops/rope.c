@@ -35,7 +35,7 @@ static void forward_tokens(void *context, size_t begin, size_t end)
 static void backward_tokens(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    turn(node->in[0]->grad, node->out->grad, node, begin, end, -1, true);
+    turn(node->in[0]->grad, node->out->grad, node, begin, end, -1, !(node->fresh & 1));
 }
 
 static void forward(ent_node *node)
@@ -71,7 +71,7 @@ const ent_op ent_op_rope = {"rope",
                             backward,
                             cases,
                             sizeof cases / sizeof *cases,
-                            ENT_UNREAD_IN(0) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
+                            ENT_UNREAD_IN(0) | ENT_UNREAD_OUT | ENT_UNREAD_SAVED | ENT_SETS_IN(0)};
 
 ent_status ent_rope(ent_tensor **y, ent_tape *tape, ent_tensor *x, size_t head_dim, const float *cosines,
                     const float *sines, const int32_t *doc_start)

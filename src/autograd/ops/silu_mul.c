@@ -1,4 +1,6 @@
 /* y = silu(g) u = g u / (1 + exp(-g)) */
+#include <string.h>
+
 #include "src/autograd/op.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
@@ -23,6 +25,9 @@ static void backward_tile(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
     ent_real *dgate = node->in[0]->grad, *dup = node->in[1]->grad;
+    for (int i = 0; i < 2; i++)
+        if (node->fresh >> i & 1)
+            memset(node->in[i]->grad + begin, 0, (end - begin) * sizeof(ent_real));
     ent_kernels_get()->silu_mul_gradient(dgate ? dgate + begin : NULL, dup ? dup + begin : NULL,
                                          node->out->grad + begin, ent_values(node->in[0]) + begin,
                                          ent_values(node->in[1]) + begin, end - begin);
@@ -50,8 +55,12 @@ static const ent_op_case cases[] = {
      .must_fail = true},
 };
 
-const ent_op ent_op_silu_mul = {
-    "silu_mul", forward, backward, cases, sizeof cases / sizeof *cases, ENT_UNREAD_OUT | ENT_UNREAD_SAVED};
+const ent_op ent_op_silu_mul = {"silu_mul",
+                                forward,
+                                backward,
+                                cases,
+                                sizeof cases / sizeof *cases,
+                                ENT_UNREAD_OUT | ENT_UNREAD_SAVED | ENT_SETS_IN(0) | ENT_SETS_IN(1)};
 
 ent_status ent_silu_mul(ent_tensor **y, ent_tape *tape, ent_tensor *gate, ent_tensor *up)
 {

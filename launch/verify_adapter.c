@@ -1,0 +1,150 @@
+/* An adapter's folder: see launch/verify.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/peft.h"
+#include "launch/verify_parts.h"
+#include "src/base/mem.h"
+#include "src/nn/lora_config.h"
+
+enum { MAX_LAYERS = 10000, SIDES = 2 }; /* A and B */
+
+/* The sizes that the projections of all layers share; what goes in and comes out of each. */
+typedef enum { HIDDEN, HEADS, KV_HEADS, MIDDLE, N_SIZES } size_kind;
+
+static const size_kind sizes[ENT_N_PROJ][SIDES] = {
+    [ENT_Q_PROJ] = {HIDDEN, HEADS},     [ENT_K_PROJ] = {HIDDEN, KV_HEADS},  [ENT_V_PROJ] = {HIDDEN, KV_HEADS},
+    [ENT_O_PROJ] = {HEADS, HIDDEN},     [ENT_GATE_PROJ] = {HIDDEN, MIDDLE}, [ENT_UP_PROJ] = {HIDDEN, MIDDLE},
+    [ENT_DOWN_PROJ] = {MIDDLE, HIDDEN},
+};
+
+typedef struct shape_of {
+    const ent_contents_tensor *first[N_SIZES]; /* that told a size, */
+    size_t size[N_SIZES];                      /* which is this */
+    uint8_t (*found)[ENT_N_PROJ][SIDES];       /* of each layer */
+    size_t n_layers;                           /* highest + 1 */
+} shape_of;
+
+static void name_of(char out[160], size_t layer, unsigned proj, int side)
+{
+    snprintf(out, 160, "base_model.model.model.layers.%zu.%s.%s.lora_%c.weight", layer, ent_proj_block((ent_proj)proj),
+             ent_proj_name((ent_proj)proj), side ? 'B' : 'A');
+}
+
+/* Which tensor a name means. */
+static bool read_name(size_t *layer, unsigned *proj, int *side, const char *name)
+{
+    char again[160];
+    if (sscanf(name, "base_model.model.model.layers.%5zu.", layer) != 1 || *layer >= MAX_LAYERS)
+        return false;
+    for (*proj = 0; *proj < ENT_N_PROJ; ++*proj)
+        for (*side = 0; *side < SIDES; ++*side) {
+            name_of(again, *layer, *proj, *side);
+            if (strcmp(again, name) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* A: (r, in); B: (out, r), where in and out are those of the other layers. */
+static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_contents_tensor *t)
+{
+    size_t layer;
+    unsigned proj;
+    int side;
+    ent_dtype dtype;
+    if (!read_name(&layer, &proj, &side, t->name))
+        return ent_fail(ENT_EFORMAT, "%s: unexpected tensor %s", t->file, t->name);
+    if (!(c->targets >> proj & 1))
+        return ent_fail(ENT_EFORMAT, "%s: %s: target_modules in adapter_config.json has no %s", t->file, t->name,
+                        ent_proj_name((ent_proj)proj));
+    if (c->layers && (layer >= c->n_layers || !c->layers[layer]))
+        return ent_fail(ENT_EFORMAT, "%s: %s: layers_to_transform in adapter_config.json has no layer %zu", t->file,
+                        t->name, layer);
+    if (!ent_st_type_dtype(&dtype, t->type))
+        return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", t->file, t->name,
+                        ent_st_type_name(t->type));
+    const size_t r = ent_lora_rank(c, layer, (ent_proj)proj);
+    if (t->n_dims != 2 || t->shape[side] != r)
+        return ent_fail(ENT_EFORMAT,
+                        "%s: %s: expected 2 dimensions, %s of them r, %zu in adapter_config.json, found %zu", t->file,
+                        t->name, side ? "the second" : "the first", r, t->n_dims == 2 ? t->shape[side] : 0);
+    const size_kind kind = sizes[proj][side];
+    if (s->first[kind] == NULL) {
+        s->first[kind] = t;
+        s->size[kind] = t->shape[1 - side];
+    } else if (t->shape[1 - side] != s->size[kind]) {
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected a dimension of %zu, as %s has, found %zu", t->file, t->name,
+                        s->size[kind], s->first[kind]->name, t->shape[1 - side]);
+    }
+    s->found[layer][proj][side] = 1;
+    s->n_layers = layer + 1 > s->n_layers ? layer + 1 : s->n_layers;
+    return ENT_OK;
+}
+
+/* Each layer that is adapted has A and B of each target. */
+static ent_status check_missing(const shape_of *s, const ent_lora_config *c, const char *file)
+{
+    const size_t n_layers = c->layers ? c->n_layers : s->n_layers;
+    char name[160];
+    if (n_layers == 0)
+        return ent_fail(ENT_EFORMAT, "%s: expected tensors, found none", file);
+    for (size_t layer = 0; layer < n_layers; layer++)
+        for (unsigned proj = 0; proj < ENT_N_PROJ; proj++)
+            for (int side = 0; side < SIDES; side++) {
+                if (!(c->targets >> proj & 1) || (c->layers && !c->layers[layer]) || s->found[layer][proj][side])
+                    continue;
+                name_of(name, layer, proj, side);
+                return ent_fail(ENT_EFORMAT, "%s: missing tensor %s", file, name);
+            }
+    return ENT_OK;
+}
+
+/* The highest layer that a tensor names, + 1. */
+static size_t count_layers(const ent_contents *c)
+{
+    size_t most = 0, layer;
+    unsigned proj;
+    int side;
+    for (size_t i = 0; i < c->count; i++)
+        if (read_name(&layer, &proj, &side, c->tensors[i].name) && layer + 1 > most)
+            most = layer + 1;
+    return most;
+}
+
+/* The tensors are those that the settings ask for. Several may be wrong. */
+static void check_tensors(ent_verification *v, ent_lora_config *config, const ent_contents *c)
+{
+    const size_t faults = v->faults;
+    shape_of s = {0};
+    if (!ent_verify_take(v, ent_calloc(&s.found, MAX_LAYERS, sizeof *s.found, "the layers of an adapter")))
+        return;
+    if (!ent_verify_take(v, ent_lora_resolve(config, count_layers(c)))) {
+        free(s.found);
+        return;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        ent_verify_take(v, check_tensor(&s, config, &c->tensors[i]));
+    ent_verify_take(v, check_missing(&s, config, c->path));
+    free(s.found);
+    if (v->faults == faults)
+        ent_verify_good(v, "%s: names and shapes as adapter_config.json asks: rank %zu, %zu layers", c->path, config->r,
+                        s.n_layers);
+}
+
+void ent_verify_adapter(ent_verification *v, const char *folder)
+{
+    ent_lora_config config;
+    ent_contents *c;
+    if (!ent_verify_take(v, ent_peft_read_config(&config, folder)))
+        return;
+    ent_verify_good(v, "%s/adapter_config.json: settings", folder);
+    if (ent_verify_take(v, ent_contents_open(&c, folder))) {
+        ent_verify_good(v, "%s/adapter_model.safetensors: header, types and offsets", folder);
+        check_tensors(v, &config, c);
+        ent_verify_numbers(v, c);
+        ent_contents_close(c);
+    }
+    ent_lora_config_clear(&config);
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+"""Runs of variants of LoRA on tests/data/oracle/llama, as PEFT defines them, by the PyTorch model of lora_gradients.py in
+double: which modules have which rank and alpha by Python's re, PEFT's own expression; optimizers are torch.optim's. For
+each writes ORACLE_DIR/adapters/NAME: config.yaml, adapter_init/, adapter_final/ in PEFT's format, expected.json; the test
+system_adapters trains them. Needs Debian's python3-torch; the result is kept in the repository.
+
+usage: adapters.py ORACLE_DIR
+"""
+import json, os, re, sys
+folder = sys.argv.pop()
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lora_gradients import F, load, model, save, torch
+
+STEPS, LR, BETAS, DECAY = 8, 0.004, (0.9, 0.95), 0.02
+PREFIX = "base_model.model."
+variants = {
+    "patterns": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "down_proj"],
+                 "rank_pattern": {r"layers\.0\..*_proj": 2, "mlp.down_proj": 6, "q_proj": 3, "proj": 7},
+                 "alpha_pattern": {r"^model.layers.(0|2).self_attn.[k-q]_proj": 5.5, "k_proj": 12}},
+    "patterns_rslora": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "up_proj"], "use_rslora": True,
+                        "rank_pattern": {"[12].mlp.up_proj": 1}, "alpha_pattern": {r"\d.self_attn.v_proj": 3}},
+    "plus": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "gate_proj", "o_proj"], "ratio": 8},
+}
+
+
+def value(patterns, name, otherwise):  # peft.utils.other.get_pattern_key, and the look-up that follows it
+    return next((patterns[k] for k in patterns if re.match(rf"(.*\.)?({k})$", name)), otherwise)
+
+
+class Adapter:
+    def __init__(self, p, w):
+        self.p, self.t, self.scale = p, {}, {}
+        torch.manual_seed(5)
+        for key in w:
+            name = key[:-len(".weight")]
+            if not any(name.endswith("." + t) for t in p["target_modules"]):
+                continue
+            r, alpha = value(p.get("rank_pattern", {}), name, p["r"]), value(p.get("alpha_pattern", {}), name, p["lora_alpha"])
+            self.scale[name] = alpha / (r ** 0.5 if p.get("use_rslora") else r)
+            out, wide = w[key].shape
+            for part, t in (("lora_A", torch.randn(r, wide)), ("lora_B", torch.randn(out, r) * 0.1)):
+                self.t[f"{PREFIX}{name}.{part}.weight"] = (0.1 * t).float().double().requires_grad_()
+
+    def __call__(self, name, x, y):
+        if name not in self.scale:
+            return y
+        a, b = (self.t[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
+        return y + self.scale[name] * (x @ a.T) @ b.T
+
+
+def write(path, p, tensors):
+    os.makedirs(path, exist_ok=True)
+    save(path + "/adapter_model.safetensors", {k: t.detach() for k, t in tensors.items()})
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0} | {k: v for k, v in p.items() if k != "ratio"}
+    json.dump(config, open(path + "/adapter_config.json", "w"), indent=1)
+
+
+def groups(adapter, p):
+    """With a ratio as peft.optimizers.create_loraplus_optimizer."""
+    fast = lambda name, t: "lora_B" in name or t.ndim == 1
+    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f and (t.ndim > 1) == decays],
+             "lr": LR * (p.get("ratio", 1) if f else 1), "weight_decay": DECAY if decays else 0}
+            for f in (False, True) for decays in (False, True)]
+
+
+def main():
+    c, w = json.load(open(folder + "/llama/model/config.json")), load(folder + "/llama/model/model.safetensors")
+    rows = [json.loads(l) for l in open(folder + "/llama/train.jsonl")]
+    for kind, p in variants.items():
+        out = f"{folder}/adapters/{kind}"
+        adapter = Adapter(p, w)
+        write(out + "/adapter_init", p, adapter.t)
+        optimizer = torch.optim.AdamW(groups(adapter, p), lr=LR, betas=BETAS, eps=1e-8, weight_decay=DECAY)
+        steps = []
+        for step in range(STEPS):
+            batch = [rows[(4 * step + i) % len(rows)] for i in range(4)]
+            ids, labels = (torch.tensor([r[k] for r in batch]) for k in ("input_ids", "labels"))
+            z = model(c, w, {}, adapter, ids)
+            loss = F.cross_entropy(z[:, :-1].reshape(-1, z.shape[-1]), labels[:, 1:].reshape(-1))
+            optimizer.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(adapter.t.values(), 1.0)
+            optimizer.step()
+            steps.append({"step": step + 1, "loss": loss.item(), "grad_norm": norm.item(), "lr": LR,
+                          "tokens": int((labels[:, 1:] >= 0).sum())})
+        write(out + "/adapter_final", p, adapter.t)
+        json.dump({"steps": steps}, open(out + "/expected.json", "w"), indent=1)
+        open(out + "/config.yaml", "w").write(f"""model: {{path: ../../llama/model}}
+data: {{train: ../../llama/train.jsonl, seq_len: 48, packing: false, shuffle: false}}
+lora: {{path: adapter_init{", plus_ratio: %g" % p["ratio"] if "ratio" in p else ""}}}
+optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: 1.0e-8, weight_decay: {DECAY}}}
+scheduler: {{name: constant}}
+training: {{max_steps: {STEPS}, batch_size: 4, grad_clip: 1.0, output_dir: out}}
+""")
+        print(kind, [round(s["loss"], 6) for s in steps])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+#!/bin/bash
+# Variants of LoRA, as PEFT defines them, agree with PyTorch (tests/data/oracle/adapters); their bits don't depend on ranks,
+# threads, stop and resume; and what is exported computes the same. usage: adapters.sh BIN SOURCE
+. "$(dirname "$0")/lib.sh" "$@"
+cp -r "$DATA/oracle/llama" "$WORK/llama"; cp -r "$DATA/oracle/adapters" "$WORK/adapters"
+refused() { # what, text, command...
+  local what=$1 text=$2; shift 2
+  "$@" >"$WORK/log" 2>&1 && { bad "$what is not refused"; return; }
+  grep -qF -- "$text" "$WORK/log" && ok "$what is refused" || bad "$what: $(tail -1 "$WORK/log")"
+}
+for job in "$WORK"/adapters/*/; do
+  cd "$job" || exit 1
+  name=$(basename "$job"); T=("$BIN/entrenar-train" config.yaml --quiet)
+  check "$name trains" "${T[@]}" --set compute.threads=1
+  check "$name agrees with PyTorch" python3 "$SOURCE/tests/system/compare_oracle.py" out "$DATA/oracle/adapters/$name"
+  check "$name is verified" "$BIN/entrenar" verify out
+  check "$name on 3 ranks" ranks 3 "${T[@]}" --set training.output_dir=three --set compute.threads=2
+  check "$name on 3 ranks: same bits" cmp "$(newest out)" "$(newest three)"
+  check "$name stops" "${T[@]}" --set training.output_dir=stopped --set training.max_steps=3 --set checkpoint.every=1 --set checkpoint.metadata=yaml
+  check "$name goes on" ranks 2 "${T[@]}" --set training.output_dir=stopped --resume --set checkpoint.every=1 --set checkpoint.metadata=yaml
+  check "$name goes on: same bits" cmp "$(newest out)" "$(newest stopped)"
+  check "$name goes on: same adapter" cmp out/adapter/adapter_model.safetensors stopped/adapter/adapter_model.safetensors
+  check "$name from a checkpoint" "$BIN/entrenar" export --model ../../llama/model --adapter "$(newest stopped)" --to peft --out again
+  check "$name from a checkpoint: same numbers" cmp out/adapter/adapter_model.safetensors again/adapter_model.safetensors
+  check "$name from a checkpoint: same patterns" python3 - <<'P'
+import json
+a, b = (json.load(open(f + "/adapter_config.json")) for f in ("adapter_init", "again"))
+for k in set(a) - {"target_modules"}:
+    assert a[k] == b[k], (k, a[k], b[k])
+    if isinstance(a[k], dict):
+        assert list(a[k].items()) == list(b[k].items())
+P
+  check "$name in its model" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to safetensors --out whole
+  check "$name trains on, in another's config" "$BIN/entrenar-train" config.yaml --quiet --set lora.path=again --set training.output_dir=on --set training.max_steps=1
+done
+# The same settings in a config: a new adapter has the ranks and alphas, and a run from it is the one from its folder.
+cd "$WORK/adapters/patterns" || exit 1
+S=(--set lora.path= --set lora.rank=4 --set lora.alpha=8 --set lora.target_modules=q_proj,k_proj,down_proj
+   --set "lora.rank_pattern={'layers\\.0\\..*_proj': 2, mlp.down_proj: 6, q_proj: 3}"
+   --set "lora.alpha_pattern={'^model.layers.(0|2).self_attn.[k-q]_proj': 5.5, k_proj: 12}")
+check "a config with patterns" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new --set training.max_steps=2
+check "its adapter is as PEFT's" python3 - <<'P'
+import json, struct
+a, b = (json.load(open(f + "/adapter_config.json")) for f in ("adapter_init", "new/adapter"))
+del a["rank_pattern"]["proj"] # takes no module: an error in a config
+assert all(list(a[k].items()) == list(b[k].items()) for k in ("rank_pattern", "alpha_pattern"))
+def shapes(f):
+    data = open(f + "/adapter_model.safetensors", "rb").read()
+    return {k: v["shape"] for k, v in json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]]).items() if k[0] != "_"}
+assert shapes("adapter_init") == shapes("new/adapter")
+P
+check "its run is verified" "$BIN/entrenar" verify new
+check "its resolved config runs again" "$BIN/entrenar-train" new/config.yaml --quiet --set training.output_dir=new2
+check "to the same bits" cmp "$(newest new)" "$(newest new2)"
+check "its checkpoint is an adapter" "$BIN/entrenar" export --model ../../llama/model --adapter "$(newest new)" --to peft --out new3
+check "that is the run's" sh -c "for f in new new3; do grep -v base_model \$f/\$([ \$f = new ] && echo adapter)/adapter_config.json >\$f.json; done; cmp new.json new3.json"
+refused "another pattern" "lora.rank_pattern" "$BIN/entrenar-train" new/config.yaml --quiet --resume --set training.max_steps=4 --set "lora.rank_pattern={k_proj: 2}"
+refused "a pattern that takes nothing" 'lora.rank_pattern: "v_proj"' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.rank_pattern={v_proj: 2}"
+refused "a pattern behind another" 'lora.alpha_pattern: "q_proj"' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.alpha_pattern={.*: 2, q_proj: 2}"
+refused "a pattern that isn't understood" 'pattern "(?!q).*"' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.rank_pattern={(?!q).*: 2}"
+refused "a rank of 0" "expected patterns of modules such as" "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.rank_pattern={q_proj: 0}"
+refused "alphas as GGUF adapter" "alpha_pattern" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to gguf-adapter --out a.gguf
+python3 - <<'P'
+import json
+c = json.load(open("again/adapter_config.json")); c["alpha_pattern"] = {}; json.dump(c, open("again/adapter_config.json", "w"))
+P
+check "ranks as GGUF adapter" "$BIN/entrenar" export --model ../../llama/model --adapter again --to gguf-adapter --out a.gguf
+finish
