@@ -193,17 +193,20 @@ static ent_status judge(int *wrong, ent_comm *comm, const char *path, int64_t be
 {
     struct stat file;
     struct statfs system;
-    usage weights;
+    usage weights, source;
+    char model[300];
     int64_t own;
+    snprintf(model, sizeof model, "%.*s/model.safetensors", (int)(strrchr(path, '/') - path), path);
     if (stat(path, &file) != 0 || statfs(path, &system) != 0)
         return ent_fail(ENT_EIO, "%s: can't be read", path);
     ENT_TRY(comm->barrier(comm)); /* everyone has the pages it needs ... */
     ENT_TRY(read_own(&own, &weights, path + 1 /* without the . */));
+    ENT_TRY(read_usage(&source, "smaps", model + 1));
     ENT_TRY(comm->barrier(comm)); /* ... and keeps them while others count */
     own -= before;
     /* A file of tmpfs is dirty in itself, for it has no disk. */
     const int64_t dirty = system.f_type == TMPFS ? 0 : weights.private_dirty;
-    int64_t sums[] = {weights.mappings > 0, weights.anonymous, dirty, weights.pss};
+    int64_t sums[] = {weights.mappings > 0, weights.anonymous, dirty, weights.pss, converted ? source.pss : 0};
     ENT_TRY(comm->sum_i64(comm, sums, sizeof sums / sizeof *sums));
     ENT_TRY(comm->max_i64(comm, &own, 1));
     *wrong = sums[0] != comm->world_size;
@@ -215,6 +218,9 @@ static ent_status judge(int *wrong, ent_comm *comm, const char *path, int64_t be
     *wrong += expect(sums[2] == 0, "dirty pages of the mapping", sums[2], 0);
     *wrong += expect(sums[3] <= size * 105 / 100, "the mapping, all ranks, at most", sums[3], size * 105 / 100);
     *wrong += expect(sums[3] >= size * 9 / 10, "the mapping, all ranks, at least", sums[3], size * 9 / 10);
+    /* The kernel may map 2 MiB around each norm, which are used where they are; all is 120 MB. */
+    const int64_t norms = (2 * N_LAYERS + 2) * 2 << 20;
+    *wrong += expect(sums[4] <= norms, "what it was converted from, all ranks, at most", sums[4], norms);
     /* Activations, the adapter, buffers of products and MPI: about 7 MB, elsewhere more; a copy is all of `size`. */
 #ifndef ENT_SANITIZED /* the address sanitizer keeps a shadow of all memory, and freed blocks for a while */
     const int64_t bound = size * (quantized ? 9 : 4) / 10;
