@@ -48,6 +48,7 @@ typedef struct ent_config {
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
         ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */
+        ent_lora_names saved;            /* modules_to_save */
     } lora;
     bool has_distill; /* false: `distill` holds nothing */
     struct {

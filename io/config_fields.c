@@ -58,6 +58,10 @@ const ent_config_field ent_config_fields[] = {
      .low_open = true,
      .high = ENT_LORA_MOST_ALPHA,
      .help = "alphas of single modules, as PEFT matches them"},
+    {.path = "lora.modules_to_save",
+     .type = ENT_FIELD_SAVED,
+     AT(lora.saved),
+     .help = "norms, lm_head, embed_tokens that train whole; as in PEFT, norm takes all whose names end so"},
 
     {PATH("distill.teacher", distill.teacher),
      .help = "learn from this model folder: frozen, fp32, the same vocabulary"},

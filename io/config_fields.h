@@ -11,7 +11,7 @@
 #include "io/yaml.h"
 
 /* What a key takes, and the member of ent_config that holds it: char *, enum, int64_t, double, bool, lora.targets,
- * lora.layers, distill.teachers, distill.weights; ent_lora_patterns. */
+ * lora.layers, lora.saved, distill.teachers, distill.weights; ent_lora_patterns. */
 typedef enum {
     ENT_FIELD_PATH,
     ENT_FIELD_CHOICE,
@@ -20,6 +20,7 @@ typedef enum {
     ENT_FIELD_BOOL,
     ENT_FIELD_TARGETS,
     ENT_FIELD_LAYERS,
+    ENT_FIELD_SAVED, /* names of modules */
     ENT_FIELD_TEACHERS,
     ENT_FIELD_WEIGHTS,
     ENT_FIELD_RANKS, /* patterns of modules: integers, */

@@ -52,6 +52,10 @@ static void put_list(ent_text *to, const ent_config *c, ent_field_type type)
             ent_text_printf(to, "-%zu", c->lora.layers[end - 1]);
         separator = ", ";
     }
+    for (size_t i = 0; type == ENT_FIELD_SAVED && i < c->lora.saved.count; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_string(to, c->lora.saved.items[i]);
+    }
     for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++) {
         ent_text_put(to, i ? ", " : "");
         ent_yaml_put_string(to, c->distill.teachers[i]);
@@ -123,6 +127,8 @@ static void add_list(ent_json *to, const char *key, const ent_config *c, ent_fie
             ent_json_add_string(list, NULL, ent_proj_name((ent_proj)p));
     for (size_t i = 0; type == ENT_FIELD_LAYERS && i < c->lora.n_layers; i++)
         ent_json_add_int(list, NULL, (int64_t)c->lora.layers[i]);
+    for (size_t i = 0; type == ENT_FIELD_SAVED && i < c->lora.saved.count; i++)
+        ent_json_add_string(list, NULL, c->lora.saved.items[i]);
     for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++)
         ent_json_add_string(list, NULL, c->distill.teachers[i]);
     for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++)

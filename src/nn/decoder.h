@@ -24,7 +24,8 @@ typedef struct ent_tokens {
 } ent_tokens;
 
 /* A decoder with declared and sealed parameters that have no values yet. `lora` NULL: all weights train; otherwise only
- * the adapters do. `train` false: nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
+ * the adapters do, and copies of the modules that it saves, "base_model.model.model.norm.weight". `train` false:
+ * nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
 ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
                            size_t max_positions);
 void ent_decoder_free(ent_decoder *decoder);
@@ -44,7 +45,7 @@ size_t ent_decoder_projections(const ent_decoder *decoder);
 ent_tensor *ent_decoder_projection(ent_decoder *decoder, size_t i);
 
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
- * +-1/sqrt(in)), B zero. */
+ * +-1/sqrt(in)), B zero; of modules that they save, the model's, which has its values by then. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
 
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
