@@ -78,6 +78,8 @@ check "that is the run's" sh -c "for f in new new3; do grep -v base_model \$f/\$
 for q in none int8 nf4; do
   check "beside a base in bf16, $q" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=$q --set quantize.base=$q --set compute.precision=bf16
 done
+check "norms beside nf4" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=nf4-norms --set quantize.base=nf4 --set compute.precision=bf16 --set lora.modules_to_save=norm
+check "a base that isn't read is not converted" sh -c "test \$(cat nf4/cache/weights-* | wc -c) -lt \$(cat nf4-norms/cache/weights-* | wc -c)"
 check "as GGUF" "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf --type f32 --out a.gguf
 refused "a saved module as GGUF adapter" 'modules_to_save: "lm_head"' "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf-adapter --out b.gguf
 refused "a tied lm_head" '"lm_head": takes lm_head, whose matrix' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set model.path="$SOURCE/models/stories260K"
