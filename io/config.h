@@ -58,6 +58,8 @@ typedef struct ent_config {
         double *weights; /* n_weights = n_teachers numbers above 0; NULL: equal ones */
         size_t n_weights;
         double temperature, alpha;
+        double hidden;                   /* beta; 0: hidden states aren't compared */
+        ent_lora_patterns hidden_layers; /* {student layer: teacher layer}, as "0" and 4.0; empty: spread evenly */
     } distill;
     struct {
         ent_quantize_base base;

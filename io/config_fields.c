@@ -74,6 +74,13 @@ const ent_config_field ent_config_fields[] = {
      .help = "T: logits of student and teacher are divided by it"},
     {FLOAT("distill.alpha", distill.alpha), .low_open = true, .high = 1, .otherwise = "0.5",
      .help = "loss = alpha T^2 KL(teacher || student) + (1 - alpha) cross-entropy"},
+    {FLOAT("distill.hidden", distill.hidden), .high = 1e6, .otherwise = "0",
+     .help = "beta: loss += beta times the mean square of the hidden states' difference; 0: off"},
+    {.path = "distill.hidden_layers",
+     .type = ENT_FIELD_PAIRS,
+     AT(distill.hidden_layers),
+     .max = ENT_MAX_LAYERS - 1,
+     .help = "which layers, student's: teacher's, counted from 0; absent: all, spread evenly"},
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
      .help = "storage of frozen matrices; none: as the model's files or the precision have them"},

@@ -23,8 +23,9 @@ typedef enum {
     ENT_FIELD_SAVED, /* names of modules */
     ENT_FIELD_TEACHERS,
     ENT_FIELD_WEIGHTS,
-    ENT_FIELD_RANKS, /* patterns of modules: integers, */
-    ENT_FIELD_ALPHAS /* numbers */
+    ENT_FIELD_RANKS,  /* patterns of modules: integers, */
+    ENT_FIELD_ALPHAS, /* numbers; */
+    ENT_FIELD_PAIRS   /* of layers instead */
 } ent_field_type;
 
 static inline bool ent_field_is_list(ent_field_type type)
@@ -34,7 +35,7 @@ static inline bool ent_field_is_list(ent_field_type type)
 
 static inline bool ent_field_is_patterns(ent_field_type type)
 {
-    return type == ENT_FIELD_RANKS || type == ENT_FIELD_ALPHAS;
+    return type >= ENT_FIELD_RANKS && type <= ENT_FIELD_PAIRS;
 }
 
 enum { ENT_MAX_LAYERS = 10000 };

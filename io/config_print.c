@@ -171,6 +171,7 @@ void ent_config_field_add(ent_json *to, const ent_config *config, const ent_conf
         break;
     case ENT_FIELD_RANKS:
     case ENT_FIELD_ALPHAS:
+    case ENT_FIELD_PAIRS:
         ent_lora_patterns_put(to, key, member(config, field), true);
         break;
     default:
@@ -259,6 +260,10 @@ static void put_takes(ent_text *to, const ent_config_field *field)
     }
     if (field->type == ENT_FIELD_LAYERS) {
         ent_text_put(to, "a list such as [0, 2-5]");
+        return;
+    }
+    if (field->type == ENT_FIELD_PAIRS) {
+        ent_text_put(to, "pairs such as {0: 1, 1: 3}");
         return;
     }
     if (ent_field_is_patterns(field->type)) {

@@ -90,6 +90,9 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
         ent_text_put(to, "patterns of modules such as {q_proj: 8}, each with ");
         put_interval(to, f);
         break;
+    case ENT_FIELD_PAIRS:
+        ent_text_printf(to, "pairs of layers such as {0: 1, 1: 3}, each from 0 to %lld", (long long)f->max);
+        break;
     }
 }
 
@@ -223,6 +226,13 @@ static ent_status set_saved(ent_lora_names *out, const ent_config_field *field, 
     return ENT_OK;
 }
 
+/* A number without needless zeros, so that it stands for one layer once. */
+static bool is_layer(const ent_config_field *field, const char *key)
+{
+    int64_t layer;
+    return read_int(&layer, field, key) && strspn(key, "0123456789") == strlen(key) && (*key != '0' || key[1] == 0);
+}
+
 /* A mapping of patterns to numbers; {} is what its absence is. */
 static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *field, const ent_yaml *value,
                                const char *where)
@@ -232,11 +242,14 @@ static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *f
     for (const ent_yaml *item = value->first; item; item = item->next) {
         int64_t r = 0;
         double x = 0;
-        const bool ranks = field->type == ENT_FIELD_RANKS;
+        const bool integers = field->type != ENT_FIELD_ALPHAS;
         if (item->kind != ENT_YAML_SCALAR || item->quoted ||
-            !(ranks ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
+            !(integers ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
             return unexpected(field, item, where);
-        const ent_status st = ent_lora_patterns_add(out, item->key, ranks ? (double)r : x, where);
+        if (field->type == ENT_FIELD_PAIRS && !is_layer(field, item->key))
+            return ent_fail(ENT_ECONFIG, "%s: expected layers from 0 to %lld, found \"%.200s\"", where,
+                            (long long)field->max, item->key);
+        const ent_status st = ent_lora_patterns_add(out, item->key, integers ? (double)r : x, where);
         if (st != ENT_OK)
             return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
     }

@@ -34,7 +34,9 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
         (ent_json_is_null(member) && /* as before there were any */
-         (ent_path_ends_with(key, "_pattern") || strcmp(key, "lora.modules_to_save") == 0)))
+         (ent_path_ends_with(key, "_pattern") || strcmp(key, "lora.modules_to_save") == 0 ||
+          strcmp(key, "distill.hidden_layers") == 0)) ||
+        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0))
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));

@@ -112,7 +112,8 @@ static const char *const good[] = {
     "optimizer: {lr: 0.30000000000000004, name: adam}\ncheckpoint: {metadata: yaml}\ndistributed: {comm: self}\n"
     "eval:\n",
     NEEDED "distill: {teacher: t, alpha: 1}\n",
-    NEEDED "distill: {teachers: [a, \"b, c\"], weights: [1, 0.1], temperature: 0.5}\n",
+    NEEDED "distill: {teachers: [a, \"b, c\"], weights: [1, 0.1], temperature: 0.5, hidden: 2, hidden_layers: {1: 0, "
+           "0: 10}}\n",
 };
 
 /* Every config prints to a text that loads to a config that prints alike; from another folder, too. */

@@ -64,15 +64,21 @@ ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *deco
                             const int32_t *targets, const ent_rng *dropout);
 
 /* What a decoder learns from beside the targets: decoders of the same vocabulary (borrowed), which stay as they are,
- * with weights that add up to 1. */
+ * with weights that add up to 1. Hidden states are those behind a layer, counted from 0, before the final norm: that of
+ * layer student[m] is to be the one of teacher k's layer teacher[k][m]. */
+enum { ENT_MAX_MATCHES = 256 };
 typedef struct ent_teaching {
     ent_decoder *teachers[ENT_MAX_TEACHERS];
     double weights[ENT_MAX_TEACHERS];
     size_t count;
     double temperature, alpha;
+    double hidden; /* beta: the loss of a token += beta times the mean over matches of ent_hidden_loss; 0: no matches */
+    size_t matches; /* with hidden > 0: 1 to ENT_MAX_MATCHES, of teachers with the student's hidden_size */
+    uint16_t student[ENT_MAX_MATCHES], teacher[ENT_MAX_TEACHERS][ENT_MAX_MATCHES];
 } ent_teaching;
 
-/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy. The teachers run forward over the same tokens. */
+/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy, and hidden states. The teachers run forward over
+ * the same tokens. */
 ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
                                     const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching);
 
