@@ -140,6 +140,17 @@ static void test_percentiles(void **state)
     assert_true(ent_ptq_percentile(same, 300, 50) == 0 && ent_ptq_percentile(same, 300, 90) == 1);
 }
 
+static float recorded_percentile(const char *set, double percentile)
+{
+    const ent_json *p = ent_json_first(ent_json_member(recorded, "percentiles"));
+    const ent_json *value = ent_json_first(ent_json_member(recorded, set));
+    while (ent_json_number(p) != percentile) {
+        p = ent_json_next(p);
+        value = ent_json_next(value);
+    }
+    return (float)ent_json_number(value);
+}
+
 /* An outlier is clipped, and costs the others nothing. */
 static void test_clipping(void **state)
 {
@@ -152,6 +163,9 @@ static void test_clipping(void **state)
         assert_ok(ent_ptq_weight_scales(&s, &how, &weight));
         assert_ok(ent_ptq_weight_scales(&plain, &(ent_ptq){.per = ENT_PTQ_TENSOR, .asymmetric = asymmetric}, &weight));
         assert_true(s.scale < plain.scale / 4);
+        assert_true(s.scale == (asymmetric
+                                    ? (recorded_percentile("of_all", 99) - recorded_percentile("of_all", 1)) / 255
+                                    : recorded_percentile("of_sizes", 99) / 127));
         ent_ptq_row(q, &how, &weight, &s, 3, 0, weight.shape[1]);
         assert_int_equal(q[5], 127); /* 40 */
         const ent_tensor minus = ent_tensor_view((float[]){-1, -1000}, 2, (size_t[]){1, 2});
