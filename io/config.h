@@ -44,7 +44,7 @@ typedef struct ent_config {
         double alpha, dropout;
         double plus_ratio; /* learning rate of B by that of A */
         unsigned targets;  /* bit 1 << ent_proj */
-        bool use_rslora;
+        bool use_rslora, use_dora;
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
         ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */

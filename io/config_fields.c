@@ -45,6 +45,8 @@ const ent_config_field ent_config_fields[] = {
      .otherwise = "[q_proj, v_proj]",
      .help = "the projections it adapts"},
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
+    {BOOL("lora.use_dora", lora.use_dora), .otherwise = "false",
+     .help = "DoRA: the length of each row of W + BA is trained"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
     {.path = "lora.rank_pattern",
      .type = ENT_FIELD_RANKS,

@@ -107,6 +107,7 @@ ent_status ent_checkpoint_adapter_open(ent_checkpoint_adapter *a, const char *pa
     }
     ENT_GO(ent_adapter_describe(&a->lora, a->tensors, a->listing.count, path));
     told.targets = a->lora.targets;
+    told.use_dora = a->lora.use_dora;
     told.layers = a->lora.layers;
     told.n_layers = a->lora.n_layers;
     a->lora.layers = NULL;

@@ -37,6 +37,7 @@ static ent_status open_model(ent_run *run)
     ent_lora_config lora = {.r = (size_t)c->lora.rank,
                             .alpha = c->lora.alpha,
                             .use_rslora = c->lora.use_rslora,
+                            .use_dora = c->lora.use_dora,
                             .dropout = c->lora.dropout,
                             .targets = c->lora.targets,
                             .ranks = c->lora.ranks, /* borrowed */

@@ -117,6 +117,9 @@ static ent_status check_lora(const char *folder, const ent_config *config)
                       "%zu, alpha %g and %s targets",
                       folder, (long long)config->lora.rank, config->lora.alpha, found.r, found.alpha,
                       found.targets == config->lora.targets ? "the same" : "other");
+    else if (found.use_rslora != config->lora.use_rslora || found.use_dora != config->lora.use_dora)
+        st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected use_rslora and use_dora as config.yaml has them",
+                      folder);
     else if (!same_patterns(&found.ranks, &config->lora.ranks) || !same_patterns(&found.alphas, &config->lora.alphas))
         st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected the %s of config.yaml, found another", folder,
                       same_patterns(&found.ranks, &config->lora.ranks) ? "alpha_pattern" : "rank_pattern");

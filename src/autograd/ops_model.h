@@ -25,6 +25,12 @@ typedef struct ent_adapter {
 ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias,
                       const ent_adapter *adapter);
 
+/* y = z (m / norms) + bias: (T, out) from z (T, out), m (out), bias (out) or NULL. With z = x (W + s B A)^T and norms
+ * the lengths of the rows of W + s B A it is DoRA (Liu et al. 2024, arXiv:2402.09353, eq. 5 and 11): no gradient goes
+ * through norms, which are (out), above 0, and borrowed until backward. */
+ent_status ent_magnitude(ent_tensor **y, ent_tape *tape, ent_tensor *z, ent_tensor *m, ent_tensor *bias,
+                         const ent_real *norms);
+
 /* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of
  * x. (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm.
  */

@@ -44,8 +44,19 @@ size_t ent_decoder_projections(const ent_decoder *decoder);
 ent_tensor *ent_decoder_projection(ent_decoder *decoder, size_t i);
 
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
- * +-1/sqrt(in)), B zero. */
+ * +-1/sqrt(in)), B zero. With DoRA ent_decoder_init_magnitudes follows. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
+
+/* DoRA (PEFT's tuners/lora/dora.py): the norms of the rows of W + s B A, from the weights as they are stored and the
+ * adapters as they are. To be called when either has changed, before anything is computed: the trainer does so before
+ * each step and evaluation. `init` also makes the magnitudes equal to them, as a new adapter has them. Without DoRA
+ * they do nothing. ENT_ENUMERIC for a row of norm 0, or of one that isn't finite. Allocates nothing. */
+ent_status ent_decoder_refresh(ent_decoder *decoder);
+ent_status ent_decoder_init_magnitudes(ent_decoder *decoder);
+
+/* These norms (borrowed; NULL without DoRA), and the bytes that they and their making take. */
+const ent_real *ent_decoder_norms(const ent_decoder *decoder, size_t layer, ent_proj proj);
+size_t ent_decoder_norm_bytes(const ent_decoder *decoder);
 
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
 void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);

@@ -8,6 +8,10 @@ typedef struct projection {
     ent_tensor *w, *bias;        /* (out, in), (out) or NULL */
     ent_tensor *lora_a, *lora_b; /* (r, in), (out, r); NULL: not adapted */
     ent_real scale;              /* of the adapter */
+    ent_tensor *magnitude;       /* (out), with DoRA; NULL: without */
+    ent_real *norms;             /* (out): lengths of the rows of W + scale B A, as ent_decoder_refresh left them */
+    double *squares;             /* (out): of the rows of W, */
+    const void *squares_of;      /* whose data was this */
     uint32_t number;             /* of its own dropout draws */
 } projection;
 
@@ -26,6 +30,14 @@ struct ent_decoder {
     layer *layers;
     float *cosines, *sines; /* (max_positions, head_dim / 2) */
     size_t max_positions;
+    struct {
+        ent_real *norms, *scratch; /* of all projections; what one takes */
+        double *squares;
+        size_t bytes;
+    } dora;
 };
+
+/* Takes the memory of DoRA's norms, once the parameters are declared. */
+ent_status ent_decoder_take_norms(ent_decoder *decoder);
 
 #endif

@@ -19,6 +19,7 @@ variants = {
                  "alpha_pattern": {r"^model.layers.(0|2).self_attn.[k-q]_proj": 5.5, "k_proj": 12}},
     "patterns_rslora": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "up_proj"], "use_rslora": True,
                         "rank_pattern": {"[12].mlp.up_proj": 1}, "alpha_pattern": {r"\d.self_attn.v_proj": 3}},
+    "dora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"], "use_dora": True},
     "plus": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "gate_proj", "o_proj"], "ratio": 8},
 }
 
@@ -29,7 +30,7 @@ def value(patterns, name, otherwise):  # peft.utils.other.get_pattern_key, and t
 
 class Adapter:
     def __init__(self, p, w):
-        self.p, self.t, self.scale = p, {}, {}
+        self.p, self.t, self.scale, self.w = p, {}, {}, w
         torch.manual_seed(5)
         for key in w:
             name = key[:-len(".weight")]
@@ -41,11 +42,26 @@ class Adapter:
             for part, t in (("lora_A", torch.randn(r, wide)), ("lora_B", torch.randn(out, r) * 0.1)):
                 self.t[f"{PREFIX}{name}.{part}.weight"] = (0.1 * t).float().double().requires_grad_()
 
+            if p.get("use_dora"):  # PEFT begins with the norm; here it is moved, so that it matters
+                m = self.norm(name) * (1 + 0.1 * torch.randn(out))
+                self.t[f"{PREFIX}{name}.lora_magnitude_vector"] = m.detach().float().double().requires_grad_()
+
+    def parts(self, name):
+        return (self.t[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
+
+    def norm(self, name):  # peft.tuners.lora.dora: get_weight_norm
+        a, b = self.parts(name)
+        return torch.linalg.norm(self.w[name + ".weight"] + self.scale[name] * (b @ a), dim=1).detach()
+
     def __call__(self, name, x, y):
         if name not in self.scale:
             return y
-        a, b = (self.t[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
-        return y + self.scale[name] * (x @ a.T) @ b.T
+        a, b = self.parts(name)
+        lora = self.scale[name] * (x @ a.T) @ b.T
+        if not self.p.get("use_dora"):
+            return y + lora
+        g = self.t[f"{PREFIX}{name}.lora_magnitude_vector"] / self.norm(name)
+        return y + (g - 1) * F.linear(x, self.w[name + ".weight"]) + g * lora  # its forward
 
 
 def write(path, p, tensors):

@@ -33,6 +33,27 @@ P
   check "$name in its model" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to safetensors --out whole
   check "$name trains on, in another's config" "$BIN/entrenar-train" config.yaml --quiet --set lora.path=again --set training.output_dir=on --set training.max_steps=1
 done
+# DoRA beside what else there is: it begins as LoRA does, in quantised weights too, and goes on; llama.cpp gets the model.
+cd "$WORK/adapters/dora" || exit 1
+S=(--set lora.path= --set lora.rank=4 --set lora.target_modules=all-linear --set training.max_steps=3 --set quantize.base=nf4 --set compute.precision=int8)
+check "LoRA" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=plain
+S+=(--set lora.use_dora=true)
+check "DoRA" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new
+check "it is verified" "$BIN/entrenar" verify new
+check "it begins with LoRA's loss" python3 - <<'P'
+import json
+a, b = ([json.loads(l)["loss"] for l in open(f + "/metrics.jsonl")] for f in ("plain", "new"))
+assert abs(a[0] - b[0]) < 1e-6 * a[0] and abs(a[2] - b[2]) > 1e-5, (a, b)
+P
+check "DoRA stops" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new2 --set training.max_steps=1
+check "DoRA goes on, recomputing, on 2 ranks" ranks 2 "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new2 --set compute.recompute=layer --resume
+check "to the same bits" cmp "$(newest new)" "$(newest new2)"
+check "DoRA as GGUF" "$BIN/entrenar" export --model ../../llama/model --adapter "$(newest new)" --to gguf --out whole.gguf
+refused "DoRA as GGUF adapter" "use_dora: llama.cpp has no DoRA adapters" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to gguf-adapter --out a.gguf
+refused "DoRA with dropout" "lora.dropout: expected 0 with DoRA" "$BIN/entrenar-train" config.yaml --dry-run --set lora.dropout=0.1
+refused "resuming without it" "lora.use_dora" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set lora.use_dora=false --set training.output_dir=new --resume
+sed -i 's/"use_dora":[^,}]*true/"use_dora": false/' again/adapter_config.json
+refused "vectors without use_dora" "unexpected tensor base_model.model.model.layers.0.mlp.down_proj.lora_magnitude_vector" "$BIN/entrenar" verify again
 # The same settings in a config: a new adapter has the ranks and alphas, and a run from it is the one from its folder.
 cd "$WORK/adapters/patterns" || exit 1
 S=(--set lora.path= --set lora.rank=4 --set lora.alpha=8 --set lora.target_modules=q_proj,k_proj,down_proj
