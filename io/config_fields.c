@@ -47,6 +47,8 @@ const ent_config_field ent_config_fields[] = {
     {BOOL("lora.use_rslora", lora.use_rslora), .otherwise = "false", .help = "scale by alpha / sqrt(rank)"},
     {BOOL("lora.use_dora", lora.use_dora), .otherwise = "false",
      .help = "DoRA: the length of each row of W + BA is trained"},
+    {CHOICE("lora.init", lora.init, "default pissa"), .otherwise = "default",
+     .help = "how it begins; pissa: with the largest singular values of the weights"},
     {.path = "lora.layers", .type = ENT_FIELD_LAYERS, AT(lora.layers), .help = "the layers it adapts; absent: all"},
     {.path = "lora.rank_pattern",
      .type = ENT_FIELD_RANKS,

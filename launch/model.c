@@ -67,6 +67,8 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     if (m->lora.use_dora && m->lora.dropout > 0)
         return ent_fail(ENT_ECONFIG, "lora.dropout: expected 0 with DoRA%s%s, found %g", o->adapter ? ", as in " : "",
                         o->adapter ? o->adapter : "", m->lora.dropout);
+    if (m->lora.use_dora && m->lora.pissa)
+        return ent_fail(ENT_ECONFIG, "lora.init: pissa can't be combined with lora.use_dora");
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
         if (m->lora.layers[l] && l >= m->config.n_layers)

@@ -88,7 +88,7 @@ void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model
                              .activations = (double)(tape - scratch),
                              .workspace = (double)scratch,
                              .tables = (double)(max_positions * config->head_dim * sizeof(float)) +
-                                       (double)ent_decoder_norm_bytes(decoder)};
+                                       (double)ent_decoder_side_bytes(decoder)};
     for (size_t i = 0; i < p->count; i++) {
         const ent_tensor *t = &p->items[i]->tensor;
         if (p->items[i]->trainable)

@@ -40,6 +40,10 @@ static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool pr
     const double r = (double)ent_lora_rank(w->lora, l, p);
     const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
     w->again.other += last ? a : a + b;
+    if (w->lora->pissa) { /* what the adapter began with is subtracted */
+        w->flops.other += (a + b) * (propagates ? 2 : 1);
+        w->again.other += last ? 0 : a + b;
+    }
     w->flops.other += a + b;                            /* u = x A^T, y += u B^T */
     w->flops.other += 2 * b + (propagates ? 2 : 1) * a; /* dB, du; dA, dx */
     return true;

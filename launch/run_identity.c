@@ -33,6 +33,7 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+        (strcmp(key, "lora.init") == 0 && strcmp(ent_json_string(member), "default") == 0) ||
         (strcmp(key, "lora.use_dora") == 0 && ent_json_is_trivial(member)) ||
         (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;

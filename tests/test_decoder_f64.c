@@ -105,6 +105,7 @@ static void check(const ent_lora_config *lora, bool tied, size_t least_params)
     ok(ent_tape_new(&tape, false));
     ent_params *params = ent_decoder_params(decoder);
     ent_real *values = give_values(params);
+    ok(ent_decoder_init_pissa(decoder));
     ok(ent_decoder_refresh(decoder)); /* DoRA's norms stay, as nothing goes back through them */
     ok(ent_tape_backward(tape, loss_of(tape, decoder, dropout), 1));
     ent_tape_record(tape, false);
@@ -157,6 +158,13 @@ static void adapters_with_magnitudes(void **state)
     check(&lora, false, 3 * 7 * 2);
 }
 
+static void adapters_that_begin_with_their_weights(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .pissa = true, .dropout = 0.2, .targets = (1u << ENT_N_PROJ) - 1};
+    check(&lora, false, 2 * 7 * 2);
+}
+
 static const ent_tensor *find(ent_decoder *decoder, const char *part, const char *name)
 {
     char full[200];
@@ -199,7 +207,7 @@ static void norms_of_rows(void **state)
         b[4] += 1; /* and they follow the adapter */
     }
     ent_set_threads(1);
-    assert_true(ent_decoder_norm_bytes(decoder) > 2 * 8 * 2 * sizeof(ent_real));
+    assert_true(ent_decoder_side_bytes(decoder) > 2 * 8 * 2 * sizeof(ent_real));
     ent_decoder_free(decoder);
     free(values);
 }
@@ -232,6 +240,7 @@ int main(void)
         cmocka_unit_test(full_training_with_tied_heads),
         cmocka_unit_test(adapters_on_all_projections),
         cmocka_unit_test(adapters_with_magnitudes),
+        cmocka_unit_test(adapters_that_begin_with_their_weights),
         cmocka_unit_test(norms_of_rows),
         cmocka_unit_test(a_row_of_zeros_has_no_direction),
     };

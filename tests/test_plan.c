@@ -113,6 +113,9 @@ static void products_are_those_that_run(void **state)
         lora.n_modules = 2 * ENT_N_PROJ;
         check_flops(&grouped, &lora, N - 1);
         lora.use_dora = false;
+        lora.pissa = true;
+        check_flops(&grouped, &lora, N - 1);
+        lora.pissa = false;
         lora.modules = NULL;
         lora.n_modules = 0;
         lora.layers = second;

@@ -80,6 +80,7 @@ static subject begin(const ent_lora_config *lora)
     ok(ent_decoder_new(&s.decoder, &config, lora, true, T));
     s.params = ent_decoder_params(s.decoder);
     give_values(&s);
+    ok(ent_decoder_init_pissa(s.decoder));
     ok(ent_decoder_refresh(s.decoder));
     return s;
 }
@@ -182,6 +183,13 @@ static void adapters_with_magnitudes(void **state)
     same_bits(&lora);
 }
 
+static void adapters_beside_their_beginning(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .pissa = true, .dropout = 0.2, .targets = (1u << ENT_N_PROJ) - 1};
+    same_bits(&lora);
+}
+
 /* A layer more costs the memory of its input, not that of what it computes. */
 static void memory_is_of_one_layer(void **state)
 {
@@ -272,6 +280,7 @@ int main(void)
         cmocka_unit_test(full_training),
         cmocka_unit_test(adapters_with_dropout),
         cmocka_unit_test(adapters_with_magnitudes),
+        cmocka_unit_test(adapters_beside_their_beginning),
         cmocka_unit_test(some_adapters_of_some_layers),
         cmocka_unit_test(memory_is_of_one_layer),
         cmocka_unit_test(a_plan_is_kept),

@@ -22,7 +22,8 @@ static ent_status project(ent_tensor **y, ent_tape *tape, const pass *c, ent_pro
     const projection *p = &d->layers[c->layer].proj[proj];
     if (p->lora_a == NULL)
         return ent_linear(y, tape, x, p->w, p->bias, NULL);
-    ent_adapter adapter = {.a = p->lora_a, .b = p->lora_b, .scale = p->scale};
+    ent_adapter adapter = {
+        .a = p->lora_a, .b = p->lora_b, .first_a = p->first_a, .first_b = p->first_b, .scale = p->scale};
     if (c->drops && d->dropout > 0) {
         adapter.dropout = (float)d->dropout;
         adapter.rng = c->dropout;

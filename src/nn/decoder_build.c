@@ -25,6 +25,8 @@ void ent_decoder_free(ent_decoder *decoder)
     free(decoder->cosines);
     free(decoder->sines);
     free(decoder->layers);
+    free(decoder->first.tensors);
+    free(decoder->first.values);
     free(decoder->dora.norms);
     free(decoder->dora.squares);
     free(decoder->dora.scratch);
@@ -156,6 +158,8 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
     ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
     ENT_GO(declare_all(d, lora));
     ENT_GO(ent_decoder_take_norms(d));
+    if (lora && lora->pissa)
+        ENT_GO(ent_decoder_take_first(d));
     ENT_GO(ent_decoder_set_positions(d, max_positions));
     *out = d;
     d = NULL;

@@ -150,7 +150,7 @@ const ent_real *ent_decoder_norms(const ent_decoder *d, size_t l, ent_proj proj)
     return d->layers[l].proj[proj].norms;
 }
 
-size_t ent_decoder_norm_bytes(const ent_decoder *d)
+size_t ent_decoder_side_bytes(const ent_decoder *d)
 {
-    return d->dora.bytes;
+    return d->dora.bytes + d->first.bytes;
 }

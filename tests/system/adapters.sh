@@ -54,6 +54,30 @@ refused "DoRA with dropout" "lora.dropout: expected 0 with DoRA" "$BIN/entrenar-
 refused "resuming without it" "lora.use_dora" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set lora.use_dora=false --set training.output_dir=new --resume
 sed -i 's/"use_dora":[^,}]*true/"use_dora": false/' again/adapter_config.json
 refused "vectors without use_dora" "unexpected tensor base_model.model.model.layers.0.mlp.down_proj.lora_magnitude_vector" "$BIN/entrenar" verify again
+# PiSSA agrees with PyTorch, where the weights hold what is left of them; its bits don't depend on ranks and stops, and its
+# adapter is plain LoRA. Singular vectors have no sign: the change of a weight is compared.
+cp -r "$DATA/oracle/pissa" "$WORK/pissa"; cd "$WORK/pissa" || exit 1
+T=("$BIN/entrenar-train" config.yaml --quiet)
+check "PiSSA trains" "${T[@]}" --set compute.threads=1
+check "PiSSA agrees with PyTorch" python3 "$SOURCE/tests/system/adapters.py" out .
+check "PiSSA is verified" "$BIN/entrenar" verify out
+check "PiSSA on 3 ranks" ranks 3 "${T[@]}" --set training.output_dir=three --set training.max_steps=3
+check "PiSSA goes on" ranks 2 "${T[@]}" --set training.output_dir=three --set compute.recompute=layer --resume
+check "to the same bits" cmp "$(newest out)" "$(newest three)"
+check "to the same adapter" cmp out/adapter/adapter_model.safetensors three/adapter/adapter_model.safetensors
+check "its adapter folds" "$BIN/entrenar" export --model ../llama/model --adapter out/adapter --to safetensors --out whole
+S=(--set training.max_steps=1 --set quantize.base=nf4 --set compute.precision=int8 --set "lora.rank_pattern={down_proj: 3}" --set lora.use_rslora=true)
+check "PiSSA of quantised weights, with patterns" "${T[@]}" "${S[@]}" --set training.output_dir=small
+check "that is verified" "$BIN/entrenar" verify small
+check "it begins with LoRA's loss" "${T[@]}" "${S[@]}" --set training.output_dir=plain --set lora.init=default
+python3 - <<'P' && ok "within what rounding leaves" || bad "another loss"
+import json
+a, b = (json.loads(open(f + "/metrics.jsonl").readline())["loss"] for f in ("small", "plain"))
+assert abs(a - b) < 2e-3 * a, (a, b)
+P
+refused "PiSSA's checkpoint as adapter" "lora.init: pissa: what its adapter began with" "$BIN/entrenar" export --model ../llama/model --adapter "$(newest out)" --to peft --out again
+refused "PiSSA with DoRA" "lora.init: pissa can't be combined with lora.use_dora" "${T[@]}" --dry-run --set lora.use_dora=true
+refused "more vectors than there are" "v_proj.weight: expected a rank from 1 to 32, found 33" "${T[@]}" --dry-run --set lora.rank=33
 # The same settings in a config: a new adapter has the ranks and alphas, and a run from it is the one from its folder.
 cd "$WORK/adapters/patterns" || exit 1
 S=(--set lora.path= --set lora.rank=4 --set lora.alpha=8 --set lora.target_modules=q_proj,k_proj,down_proj
