@@ -52,6 +52,8 @@ static const struct {
     {"layers_to_transform", "lora.layers"},
     {"rslora", "lora.use_rslora"},
     {"saved_modules", "lora.modules_to_save"},
+    {"dora", "lora.use_dora"},
+    {"init_lora_weights", "lora.init"},
     {"eval_steps", "eval.every"},
     {"early_stopping_patience", "eval.patience"},
     {"save_steps", "checkpoint.every"},

@@ -19,6 +19,7 @@ void ent_model_close(ent_model *m)
     ent_weights_cache_close(m->converted);
     ent_checkpoint_adapter_close(&m->checkpoint);
     ent_safetensors_close(m->adapter);
+    ent_quantized_free(m->dequantized);
     ent_safetensors_close(m->weights);
     ent_tokenizer_free(m->tokenizer);
     free(m->tokenizer_path);
@@ -76,6 +77,11 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     } else if (o->lora) {
         ENT_TRY(ent_lora_config_copy(&m->lora, o->lora));
     }
+    if (m->lora.use_dora && m->lora.dropout > 0)
+        return ent_fail(ENT_ECONFIG, "lora.dropout: expected 0 with DoRA%s%s, found %g", o->adapter ? ", as in " : "",
+                        o->adapter ? o->adapter : "", m->lora.dropout);
+    if (m->lora.use_dora && m->lora.pissa)
+        return ent_fail(ENT_ECONFIG, "lora.init: pissa can't be combined with lora.use_dora");
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
         if (m->lora.layers[l] && l >= m->config.n_layers)
@@ -118,10 +124,58 @@ const char *ent_model_kernel(const ent_config *config)
     return config->quantize.base == ENT_BASE_NONE ? ent_gemm_kernel_for(compute) : ent_gemm_kernel_quantized(compute);
 }
 
+/* Weights that are quantised in the folder: for a run they stay where they are mapped, for all ranks. */
+static ent_status check_quantized(const ent_model *m, const ent_model_options *o, const ent_lora_config *lora)
+{
+    const ent_quantized_scheme *q = &m->quantized;
+    if (q->kind == ENT_QUANTIZED_NOT)
+        return ENT_OK;
+    if (o->random)
+        return ent_fail(ENT_ECONFIG, "model.init: random: %s has quantised weights, which aren't trained", o->path);
+    if (o->train && lora == NULL)
+        return ent_fail(ENT_ECONFIG, "%s: its weights are quantised, and can't be trained: expected a lora section",
+                        o->path);
+    if (q->inputs && (o->train || o->numbers || o->compute != ENT_COMPUTE_FP32))
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: its activations are quantised (input_activations): it can be generated from and evaluated "
+                        "in fp32 alone",
+                        o->path);
+    if (o->train && !ent_quantized_is_in_place(q))
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: its weights are %s: adapters are trained on int8 with a scale for each row or tensor; "
+                        "train on the model it was made of, with quantize.base",
+                        o->path,
+                        q->kind == ENT_QUANTIZED_NF4 ? "nf4"
+                        : q->asymmetric              ? "asymmetric int8"
+                                                     : "int8 in groups");
+    return ENT_OK;
+}
+
+static ent_status bind_weights(ent_model *m, const ent_model_options *o)
+{
+    ent_params *params = ent_decoder_params(m->decoder);
+    const bool tied = m->config.tie_word_embeddings;
+    if (m->quantized.kind == ENT_QUANTIZED_NOT) {
+        ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
+        return ent_model_bind(params, m->weights, tied, o->path);
+    }
+    ENT_TRY(ent_safetensors_open_any(&m->weights, o->path, true));
+    ENT_TRY(ent_quantized_bind(&m->dequantized, params, m->weights, &m->quantized,
+                               o->numbers ? ENT_QUANTIZED_AS_NUMBERS : ENT_QUANTIZED_AS_STORED, tied, o->path));
+    return o->compute == ENT_COMPUTE_INT8 ? ent_quantized_check_codes(params, o->path) : ENT_OK;
+}
+
+/* DoRA's norms follow from the weights, as these are stored now. */
+static ent_status set_norms(ent_model *m)
+{
+    return m->fresh ? ent_decoder_init_magnitudes(m->decoder) : ent_decoder_refresh(m->decoder);
+}
+
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 {
-    *m = (ent_model){.base = o->base};
+    *m = (ent_model){.base = o->base, .fresh = o->adapter == NULL && o->lora};
     ENT_TRY(ent_model_config_load(&m->config, o->path));
+    ENT_TRY(ent_quantized_scheme_load(&m->quantized, o->path));
     ENT_TRY(open_tokenizer(m, o->path));
     ENT_TRY(choose_adapter(m, o));
     const ent_lora_config *lora = m->lora.r ? &m->lora : NULL;
@@ -133,18 +187,19 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     if (o->base != ENT_BASE_NONE && o->train && lora == NULL)
         return ent_fail(ENT_ECONFIG, "quantize.base: %s needs frozen weights: expected a lora section",
                         o->base == ENT_BASE_NF4 ? "nf4" : "int8");
+    ENT_TRY(check_quantized(m, o, lora));
     ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
         return ENT_OK;
     }
-    ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
-    ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
+    ENT_TRY(bind_weights(m, o));
     ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)
-        return open_adapter(m, o);
-    ent_decoder_init_adapters(m->decoder, o->seed);
-    return ENT_OK;
+        ENT_TRY(open_adapter(m, o));
+    else
+        ent_decoder_init_adapters(m->decoder, o->seed);
+    return set_norms(m);
 }
 
 ent_status ent_model_calibrate(ent_model *m, ent_compute compute, size_t count, ent_unit_source source, void *context)
@@ -166,5 +221,5 @@ ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
                                            m->base == ENT_BASE_NF4 ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, cache_dir, verify));
     if (m->converted && m->weights)
         ent_safetensors_release(m->weights);
-    return ENT_OK;
+    return set_norms(m);
 }

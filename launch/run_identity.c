@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/digest.h"
+#include "io/json_value.h"
 #include "io/lora_modules.h"
 #include "io/lora_saved.h"
 #include "io/path.h"
@@ -33,10 +34,12 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+        (strcmp(key, "lora.init") == 0 && strcmp(ent_json_string(member), "default") == 0) ||
+        (strcmp(key, "lora.use_dora") == 0 && ent_json_is_trivial(member)) ||
+        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0) ||
         (ent_json_is_null(member) && /* as before there were any */
          (ent_path_ends_with(key, "_pattern") || strcmp(key, "lora.modules_to_save") == 0 ||
-          strcmp(key, "distill.hidden_layers") == 0)) ||
-        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0))
+          strcmp(key, "distill.hidden_layers") == 0)))
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));
@@ -111,8 +114,8 @@ static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
     const ent_lora_patterns *const patterns[] = {&l->ranks, &l->alphas};
     static const char *const keys[] = {"rank_pattern", "alpha_pattern"};
     char text[128];
-    snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s", l->r, l->alpha, l->targets,
-             l->use_rslora ? ", rslora" : "");
+    snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s%s", l->r, l->alpha, l->targets,
+             l->use_rslora ? ", rslora" : "", l->use_dora ? ", dora" : "");
     ent_json_add_string(to, "lora.path (adapter)", text);
     for (size_t i = 0; i < 2; i++) {
         if (patterns[i]->count == 0)

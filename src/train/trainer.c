@@ -196,7 +196,7 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
     int64_t *sums = t->sums + t->params->n_trainable;
     const size_t begin = ent_first_unit(count, t->comm->rank, t->comm->world_size);
     const size_t end = ent_first_unit(count, t->comm->rank + 1, t->comm->world_size);
-    ent_status st = ENT_OK;
+    ent_status st = ent_decoder_refresh(t->decoder);
     bool stopped = begin == end && is_to_stop(t); /* a rank without units is asked too */
     memset(train ? t->sums : sums, 0, (n + N_SUMS) * sizeof *sums);
     for (size_t i = begin; i < end && st == ENT_OK; i++) {
@@ -230,10 +230,12 @@ static void mean_tile(void *context, size_t begin, size_t end)
     ent_kernels_get()->fixed_mean(m->grad + begin, m->sums + begin, m->inverse, end - begin);
 }
 
-/* All of an adapter, as PyTorch's AdamW has it; of a whole model, not norms and biases. */
+/* Matrices, and what an adapter saves whole, as PyTorch's AdamW has it; not a model's norms and biases, nor DoRA's
+ * magnitudes. */
 static bool decays(const ent_tensor *t)
 {
-    return t->n_dims > 1 || strncmp(t->name, "base_model.", strlen("base_model.")) == 0;
+    return t->n_dims > 1 ||
+           (strncmp(t->name, "base_model.", strlen("base_model.")) == 0 && strstr(t->name, ".lora_") == NULL);
 }
 
 static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
