@@ -99,9 +99,8 @@ def groups(adapter, p):
     if "ratio" not in p:
         return list(adapter.t.values())
     fast = lambda name, t: "lora_B" in name or t.ndim == 1
-    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f and (t.ndim > 1) == decays],
-             "lr": LR * (p.get("ratio", 1) if f else 1), "weight_decay": DECAY if decays else 0}
-            for f in (False, True) for decays in (False, True)]
+    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f], "lr": LR * (p["ratio"] if f else 1),
+             "weight_decay": DECAY} for f in (False, True)]
 
 
 def main():

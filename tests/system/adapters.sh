@@ -125,6 +125,18 @@ for q in none int8 nf4; do
 done
 check "norms beside nf4" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=nf4-norms --set quantize.base=nf4 --set compute.precision=bf16 --set lora.modules_to_save=norm
 check "a base that isn't read is not converted" sh -c "test \$(cat nf4/cache/weights-* | wc -c) -lt \$(cat nf4-norms/cache/weights-* | wc -c)"
+for way in lora.init=pissa lora.use_dora=true; do
+  out=${way#lora.}; out=${out%=*}
+  check "with $way" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set $way --set training.output_dir=$out --set data.val=../../llama/train.jsonl
+  check "$way: its run is verified" "$BIN/entrenar" verify $out
+  "$BIN/entrenar" eval --model $M --adapter $out/adapter --data ../../llama/train.jsonl --seq-len 48 --json >eval.json
+  check "$way: its adapter has the run's loss" python3 - $out <<'P'
+import json, sys
+want = json.loads(open(sys.argv[1] + "/metrics.jsonl").readlines()[-1])["val_loss"]
+got = json.load(open("eval.json"))["loss"]
+assert abs(got - want) < 2e-6 * want, (got, want)
+P
+done
 check "as GGUF" "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf --type f32 --out a.gguf
 refused "a saved module as GGUF adapter" 'modules_to_save: "lm_head"' "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf-adapter --out b.gguf
 refused "a tied lm_head" '"lm_head": takes lm_head, whose matrix' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set model.path="$SOURCE/models/stories260K"
