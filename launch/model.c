@@ -120,13 +120,18 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     if (o->base != ENT_BASE_NONE && o->train && lora == NULL)
         return ent_fail(ENT_ECONFIG, "quantize.base: %s needs frozen weights: expected a lora section",
                         o->base == ENT_BASE_NF4 ? "nf4" : "int8");
-    ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
+    if (o->qat == ENT_QAT_INT8)
+        ENT_TRY(ent_decoder_new_rounded(&m->decoder, &m->config, o->max_positions));
+    else
+        ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
+        ent_decoder_init_scales(m->decoder);
         return ENT_OK;
     }
     ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
     ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
+    ent_decoder_init_scales(m->decoder);
     ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)
         return open_adapter(m, o);

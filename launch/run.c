@@ -53,6 +53,7 @@ static ent_status open_model(ent_run *run)
                                        .dropout = c->has_lora ? c->lora.dropout : 0,
                                        .train = true,
                                        .base = c->quantize.base,
+                                       .qat = c->quantize.qat,
                                        .compute = ent_model_compute(c),
                                        .random = c->model.init == ENT_INIT_RANDOM,
                                        .seed = (uint64_t)c->training.seed,

@@ -31,7 +31,9 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     char *text = NULL, *key = NULL;
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
-    if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+    const char *choice = ent_json_string(member);
+    if (is_left_out(key) || (strcmp(key, "quantize.qat") == 0 && choice && strcmp(choice, "none") == 0) ||
+        (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
         (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;
     if (ent_json_string(member) == NULL)

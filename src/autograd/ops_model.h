@@ -25,6 +25,12 @@ typedef struct ent_adapter {
 ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias,
                       const ent_adapter *adapter);
 
+/* y(i, j) = clamp(round(w(i, j) / s(i)), -127, 127) s(i), ties to even: (out, in) from w (out, in) and scales s (out),
+ * which are above 0. Gradients are those of learned step sizes (Esser et al. 2020, arXiv:1902.08153, eq. 1, 3 and 5):
+ * dw = dy where |w / s| < 127, 0 elsewhere; ds = gain sum_j dy (round(w / s) - w / s, or +-127 elsewhere). The paper's
+ * gain is 1 / sqrt(127 n) for n weights of a scale. */
+ent_status ent_fake_quantize(ent_tensor **y, ent_tape *tape, ent_tensor *w, ent_tensor *scale, ent_real gain);
+
 /* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of
  * x. (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm.
  */

@@ -9,6 +9,7 @@
 #include "src/base/profile.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
+#include "src/quant/fake.h"
 
 /* Behind the gradient, the sums carry these of a step; so one reduction does it all. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_TOKENS, SUM_FAILED, SUM_STOPPED, N_SUMS };
@@ -230,6 +231,20 @@ static void mean_tile(void *context, size_t begin, size_t end)
     ent_kernels_get()->fixed_mean(m->grad + begin, m->sums + begin, m->inverse, end - begin);
 }
 
+/* Adam moves every number by about lr, whatever the size of its gradient: of a scale, lr / 127 moves the end of the
+ * range, 127 s, as far as a weight. What follows the gradient's size takes lr, for which the gradient was made. */
+static double rate_of_scale(const ent_trainer *t, double lr)
+{
+    return t->options.optimizer.kind == ENT_OPTIMIZER_SGD ? lr : lr / ENT_FAKE_MOST;
+}
+
+/* A step may be larger than a scale is. A NaN stays: the next loss tells it. */
+static void hold_scale(ent_real *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        s[i] = s[i] < ENT_FAKE_LEAST ? ENT_FAKE_LEAST : s[i];
+}
+
 static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
@@ -239,10 +254,12 @@ static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
         const ent_param *param = p->items[i];
         const size_t at = param->offset;
         const bool faster = ratio > 0 && (param->tensor.n_dims == 1 || strstr(param->tensor.name, ".lora_B."));
+        const double lr = param->is_scale ? rate_of_scale(t, result->lr) : faster ? result->lr * ratio : result->lr;
         if (param->trainable)
             ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
-                                       ent_tensor_count(&param->tensor), step + 1,
-                                       faster ? result->lr * ratio : result->lr, param->tensor.n_dims > 1);
+                                       ent_tensor_count(&param->tensor), step + 1, lr, param->tensor.n_dims > 1);
+        if (param->is_scale)
+            hold_scale(p->value + at, ent_tensor_count(&param->tensor));
     }
 }
 
