@@ -6,6 +6,7 @@
 
 #include "io/json_value.h"
 #include "io/model_config_rope.h"
+#include "io/quantized_config.h"
 #include "src/base/mem.h"
 
 /* What the architectures don't share. Defaults are those of transformers' configuration classes. */
@@ -44,6 +45,7 @@ static const char *const read_keys[] = {
     "rope_parameters",
     "attention_dropout",
     "partial_rotary_factor",
+    "quantization_config",
 };
 static const char *const window_keys[] = {"sliding_window", "use_sliding_window", "max_window_layers", "layer_types"};
 
@@ -246,12 +248,14 @@ static ent_status read_window(ent_model_config *c, const struct architecture *ar
 static ent_status read_all(ent_model_config *c, const ent_json *json, const char *path)
 {
     const struct architecture *arch = NULL;
+    ent_quantized_scheme scheme;
     bool bias = false;
     if (!ent_json_is_object(json))
         return ent_fail(ENT_EFORMAT, "%s: expected an object", path);
     ENT_TRY(find_architecture(&arch, json, path));
     ENT_TRY(check_keys(arch, json, path));
     ENT_TRY(check_fixed(json, path));
+    ENT_TRY(ent_quantized_scheme_read(&scheme, json, path)); /* for those who read the weights */
     strcpy(c->model_type, arch->model_type);
     ENT_TRY(read_dimensions(c, arch, json, path));
     ENT_TRY(ent_json_get_double_or(&c->rms_norm_eps, json, "rms_norm_eps", 1e-6, path));

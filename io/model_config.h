@@ -7,7 +7,8 @@
 
 /* Reads FOLDER/config.json. Absent keys have the defaults of transformers where the architecture's are unambiguous.
  * A key is read, known to be without effect on what the model computes, or unused (null, false, 0, empty); any other is
- * ENT_EUNSUPPORTED naming it with its value. ENT_EIO; ENT_EFORMAT for values out of range or that don't fit. */
+ * ENT_EUNSUPPORTED naming it with its value; so is a quantization_config of no known form (io/quantized_config.h).
+ * ENT_EIO; ENT_EFORMAT for values out of range or that don't fit. */
 ent_status ent_model_config_load(ent_model_config *out, const char *folder);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,13 +41,16 @@ typedef struct rounding {
     const float *from;
     uint16_t *to;
     ent_dtype dtype;
-    bool fails; /* a number has no finite one of the type */
+    float low, high; /* of I8: the whole numbers that it has */
+    bool fails;      /* a number has no finite one of the type, or none */
 } rounding;
 
 static bool is_finite(const rounding *r, size_t i)
 {
     uint32_t bits;
     memcpy(&bits, &r->from[i], sizeof bits);
+    if (r->dtype == ENT_DTYPE_I8)
+        return r->from[i] >= r->low && r->from[i] <= r->high && r->from[i] == rintf(r->from[i]);
     if (r->dtype == ENT_DTYPE_F32)
         return (bits & 0x7f800000u) != 0x7f800000u;
     const unsigned exponent = r->dtype == ENT_DTYPE_BF16 ? 0x7f80u : 0x7c00u;
@@ -62,6 +66,9 @@ static void round_some(void *context, size_t begin, size_t end)
     else if (r->dtype == ENT_DTYPE_F16)
         for (size_t i = begin; i < end; i++)
             r->to[i] = ent_f32_to_f16(r->from[i]);
+    else if (r->dtype == ENT_DTYPE_I8)
+        for (size_t i = begin; i < end; i++)
+            ((uint8_t *)r->to)[i] = is_finite(r, i) ? (uint8_t)(int)r->from[i] : 0;
     for (size_t i = begin; i < end; i++)
         finite &= is_finite(r, i);
     if (!finite)
@@ -70,14 +77,15 @@ static void round_some(void *context, size_t begin, size_t end)
 
 static ent_status put_piece(ent_streamed_file *to, const writer *w, const ent_st_tensor *t, size_t first, size_t n)
 {
-    rounding r = {w->numbers, w->stored, t->dtype, false};
+    const bool positive = t->type == ENT_ST_U8;
+    rounding r = {w->numbers, w->stored, t->dtype, positive ? 0 : INT8_MIN, positive ? UINT8_MAX : INT8_MAX, false};
     ent_tiles(n, TILE, round_some, &r);
     if (r.fails) {
         size_t i = 0;
         while (is_finite(&r, i))
             i++;
         return ent_fail(ENT_ENUMERIC, "%s: %s: number %zu is %g: expected one that is finite as %s", w->folder, t->name,
-                        first + i, (double)w->numbers[i], ent_dtype_name(t->dtype));
+                        first + i, (double)w->numbers[i], ent_st_written_type(t));
     }
     return ent_streamed_put(to, t->dtype == ENT_DTYPE_F32 ? (const void *)w->numbers : w->stored,
                             n * ent_dtype_size(t->dtype));
@@ -216,23 +224,36 @@ ent_status ent_model_copy_files(const char *folder, const char *from)
     return ENT_OK;
 }
 
-/* In the copied config.json, under the key it has for it: "torch_dtype", or "dtype" since transformers 4.56. */
-static ent_status name_dtype(const char *folder, ent_dtype dtype)
+/* Under the key that config.json has for it: "torch_dtype", or "dtype" since transformers 4.56. */
+static void name_dtype(ent_json *config, ent_dtype dtype)
 {
     static const char *const keys[] = {"torch_dtype", "dtype"};
     static const char *const names[] = {
         [ENT_DTYPE_F32] = "float32", [ENT_DTYPE_BF16] = "bfloat16", [ENT_DTYPE_F16] = "float16"};
-    char *path, *text = NULL;
-    ent_json *config = NULL;
-    ent_status st;
-    ENT_TRY(ent_format(&path, "%s/config.json", folder));
-    ENT_GO(ent_json_read_file(&config, path));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (ent_json_member(config, keys[i]) == NULL)
             continue;
         ent_json_remove(config, keys[i]);
         ent_json_add_string(config, keys[i], names[dtype]);
     }
+}
+
+/* What the copied config.json says otherwise. */
+static ent_status configure(const char *folder, const ent_model_write_options *o)
+{
+    static const char quantized[] = "quantization_config";
+    char *path, *text = NULL;
+    ent_json *config = NULL;
+    ent_status st;
+    ENT_TRY(ent_format(&path, "%s/config.json", folder));
+    ENT_GO(ent_json_read_file(&config, path));
+    if (o->dtype == NULL && o->configure == NULL && ent_json_member(config, quantized) == NULL)
+        goto done;
+    ent_json_remove(config, quantized);
+    if (o->dtype)
+        name_dtype(config, *o->dtype);
+    if (o->configure)
+        o->configure(config, o->configure_context);
     ENT_GO(ent_json_print(&text, config, true));
     ENT_GO(ent_atomic_write(path, text, strlen(text)));
 done:
@@ -255,8 +276,7 @@ static ent_status write_files(const char *folder, const void *context)
     if (w->n_files > 1)
         ENT_TRY(write_index(w, folder));
     ENT_TRY(ent_model_copy_files(folder, w->options->from));
-    if (w->options->dtype)
-        ENT_TRY(name_dtype(folder, *w->options->dtype));
+    ENT_TRY(configure(folder, w->options));
     return w->options->verify ? w->options->verify(folder, w->options->verify_context) : ENT_OK;
 }
 

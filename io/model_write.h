@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "io/atomic_file.h"
+#include "io/json.h"
 #include "io/safetensors.h"
 #include "src/base/status.h"
 
@@ -22,11 +23,17 @@ enum { ENT_MODEL_PIECE = 1 << 20 };               /* numbers of a piece, at most
  * to its last, without another in between. */
 typedef ent_status ent_model_source(float *out, void *context, size_t i, size_t first, size_t n);
 
+typedef void ent_model_configure(ent_json *config, const void *context);
+
 typedef struct ent_model_write_options {
     const char *from;       /* the model folder whose config and tokenizer are copied */
     const ent_dtype *dtype; /* what config.json is to name as the type of the weights; NULL: as it is */
     size_t file_bytes;      /* 0: ENT_MODEL_FILE_BYTES. A tensor larger than that has a file of its own */
     bool overwrite;         /* a model that is there is replaced */
+
+    /* NULL, or what may change the copied config.json, whose quantization_config, if it had one, is gone. */
+    ent_model_configure *configure;
+    const void *configure_context;
 
     /* NULL, or what is called with the written folder, under its temporary name, before it takes its place. It may add
      * files; if it fails, nothing is written. */
@@ -35,9 +42,10 @@ typedef struct ent_model_write_options {
 } ent_model_write_options;
 
 /* Writes the folder. Of a tensor its name, dtype (F32, BF16 or F16: numbers are rounded to it once, to nearest, ties to
- * even) and shape are used; a file has them in the order of ent_safetensors_write, files are filled in the order of the
- * list. ENT_ENUMERIC naming a tensor with a number that its dtype doesn't hold as a finite one; ENT_EIO; what `source`
- * returns; ENT_ECONFIG as ent_model_write_check. */
+ * even; I8: they are whole, from -128 to 127, or with the type ENT_ST_U8 from 0 to 255) and shape are used; a file has
+ * them in the order of ent_safetensors_write, files are filled in the order of the list. ENT_ENUMERIC naming a tensor
+ * with a number that its dtype doesn't hold as a finite one; ENT_EIO; what `source` returns; ENT_ECONFIG as
+ * ent_model_write_check. */
 ent_status ent_model_write(const char *folder, const ent_st_tensor *tensors, size_t count,
                            const ent_model_write_options *options, ent_model_source *source, void *context);
 

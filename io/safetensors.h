@@ -23,7 +23,7 @@ typedef struct ent_st_tensor {
     const void *data; /* into the mapping; or a copy: aligned to its element */
     size_t bytes;
     const char *file; /* the path of the file it stands in */
-    ent_st_type type; /* of one that was read: its type in the file */
+    ent_st_type type; /* of one that was read: its type in the file. To be written: ENT_ST_U8 makes I8 unsigned */
 } ent_st_tensor;
 
 typedef struct ent_safetensors ent_safetensors;

@@ -25,6 +25,9 @@ ent_status ent_st_read_header(ent_st_entry **entries, size_t *count, ent_json **
 ent_status ent_st_make_start(char **start, size_t *n, const ent_st_tensor **tensors, size_t count,
                              const ent_st_pair *metadata, size_t n_metadata);
 
+/* The name of the type that a tensor is written with: of its dtype, or U8 (see ent_st_tensor). */
+const char *ent_st_written_type(const ent_st_tensor *tensor);
+
 /* The bytes of a tensor's data, by its shape and type. */
 size_t ent_st_data_bytes(const ent_st_tensor *tensor);
 

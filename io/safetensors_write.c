@@ -16,6 +16,11 @@ static int by_type_and_name(const void *a, const void *b)
     return n != m ? (n > m ? -1 : 1) : strcmp(x->name, y->name);
 }
 
+const char *ent_st_written_type(const ent_st_tensor *t)
+{
+    return t->dtype == ENT_DTYPE_I8 && t->type == ENT_ST_U8 ? "U8" : ent_dtype_name(t->dtype);
+}
+
 size_t ent_st_data_bytes(const ent_st_tensor *t)
 {
     size_t bytes = ent_dtype_size(t->dtype);
@@ -38,7 +43,7 @@ static ent_status make_header(char **out, const ent_st_tensor *const *sorted, si
         const ent_st_tensor *t = sorted[i];
         ent_json *entry = ent_json_add_object(root, t->name);
         assert(t->n_dims <= ENT_SAFETENSORS_MAX_DIMS);
-        ent_json_add_string(entry, "dtype", ent_dtype_name(t->dtype));
+        ent_json_add_string(entry, "dtype", ent_st_written_type(t));
         ent_json *shape = ent_json_add_array(entry, "shape");
         for (size_t d = 0; d < t->n_dims; d++)
             ent_json_add_int(shape, NULL, (int64_t)t->shape[d]);

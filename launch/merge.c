@@ -98,7 +98,8 @@ static ent_status open_input(ent_merge_job *job, size_t m)
 {
     ent_model *model = &job->inputs[m];
     const char *folder = input_folder(job, m);
-    const ent_model_options options = {.path = folder, .adapter = job->options->adapter, .max_positions = 1};
+    const ent_model_options options = {
+        .path = folder, .adapter = job->options->adapter, .numbers = true, .max_positions = 1};
     ent_model_config config;
     ENT_TRY(check_apart(job->options, folder));
     ENT_TRY(ent_model_config_load(&config, folder)); /* tells more than the shapes that follow from it */

@@ -18,6 +18,7 @@ void ent_model_close(ent_model *m)
     ent_weights_cache_close(m->converted);
     ent_checkpoint_adapter_close(&m->checkpoint);
     ent_safetensors_close(m->adapter);
+    ent_quantized_free(m->dequantized);
     ent_safetensors_close(m->weights);
     ent_tokenizer_free(m->tokenizer);
     free(m->tokenizer_path);
@@ -105,10 +106,47 @@ const char *ent_model_kernel(const ent_config *config)
     return config->quantize.base == ENT_BASE_NONE ? ent_gemm_kernel_for(compute) : ent_gemm_kernel_quantized(compute);
 }
 
+/* Weights that are quantised in the folder: for a run they stay where they are mapped, for all ranks. */
+static ent_status check_quantized(const ent_model *m, const ent_model_options *o, const ent_lora_config *lora)
+{
+    const ent_quantized_scheme *q = &m->quantized;
+    if (q->kind == ENT_QUANTIZED_NOT)
+        return ENT_OK;
+    if (o->random)
+        return ent_fail(ENT_ECONFIG, "model.init: random: %s has quantised weights, which aren't trained", o->path);
+    if (o->train && lora == NULL)
+        return ent_fail(ENT_ECONFIG, "%s: its weights are quantised, and can't be trained: expected a lora section",
+                        o->path);
+    if (o->train && !ent_quantized_is_in_place(q))
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: its weights are %s: adapters are trained on int8 with a scale for each row or tensor; "
+                        "train on the model it was made of, with quantize.base",
+                        o->path,
+                        q->kind == ENT_QUANTIZED_NF4 ? "nf4"
+                        : q->asymmetric              ? "asymmetric int8"
+                                                     : "int8 in groups");
+    return ENT_OK;
+}
+
+static ent_status bind_weights(ent_model *m, const ent_model_options *o)
+{
+    ent_params *params = ent_decoder_params(m->decoder);
+    const bool tied = m->config.tie_word_embeddings;
+    if (m->quantized.kind == ENT_QUANTIZED_NOT) {
+        ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
+        return ent_model_bind(params, m->weights, tied, o->path);
+    }
+    ENT_TRY(ent_safetensors_open_any(&m->weights, o->path, true));
+    ENT_TRY(ent_quantized_bind(&m->dequantized, params, m->weights, &m->quantized,
+                               o->numbers ? ENT_QUANTIZED_AS_NUMBERS : ENT_QUANTIZED_AS_STORED, tied, o->path));
+    return o->compute == ENT_COMPUTE_INT8 ? ent_quantized_check_codes(params, o->path) : ENT_OK;
+}
+
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 {
     *m = (ent_model){.base = o->base};
     ENT_TRY(ent_model_config_load(&m->config, o->path));
+    ENT_TRY(ent_quantized_scheme_load(&m->quantized, o->path));
     ENT_TRY(open_tokenizer(m, o->path));
     ENT_TRY(choose_adapter(m, o));
     const ent_lora_config *lora = m->lora.r ? &m->lora : NULL;
@@ -120,6 +158,7 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     if (o->base != ENT_BASE_NONE && o->train && lora == NULL)
         return ent_fail(ENT_ECONFIG, "quantize.base: %s needs frozen weights: expected a lora section",
                         o->base == ENT_BASE_NF4 ? "nf4" : "int8");
+    ENT_TRY(check_quantized(m, o, lora));
     if (o->qat == ENT_QAT_INT8)
         ENT_TRY(ent_decoder_new_rounded(&m->decoder, &m->config, o->max_positions));
     else
@@ -129,8 +168,7 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
         ent_decoder_init_scales(m->decoder);
         return ENT_OK;
     }
-    ENT_TRY(ent_safetensors_open_model(&m->weights, o->path));
-    ENT_TRY(ent_model_bind(ent_decoder_params(m->decoder), m->weights, m->config.tie_word_embeddings, o->path));
+    ENT_TRY(bind_weights(m, o));
     ent_decoder_init_scales(m->decoder);
     ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)

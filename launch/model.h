@@ -3,6 +3,7 @@
 #define ENT_LAUNCH_MODEL_H
 
 #include "io/config.h"
+#include "io/quantized_read.h"
 #include "io/safetensors.h"
 #include "io/weights_cache.h"
 #include "launch/checkpoint_adapter.h"
@@ -16,6 +17,8 @@ typedef struct ent_model {
     ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */
+    ent_quantized_scheme quantized;     /* of the folder; kind NOT: it holds numbers */
+    ent_quantized *dequantized;         /* what had to be made of such weights; NULL: nothing */
     ent_checkpoint_adapter checkpoint;  /* empty, or the adapter's numbers */
     ent_calibration *calibration;       /* of int8; NULL: other precisions */
     ent_quantize_base base;             /* storage of frozen matrices; NONE: as products with them need it */
@@ -32,6 +35,7 @@ typedef struct ent_model_options {
     ent_quantize_base base;      /* storage of frozen matrices; NONE where all train */
     ent_quantize_qat qat;        /* what weights that train are rounded to in forward */
     ent_compute compute;         /* of products with frozen weights; FP32 where all train. INT8: after calibration */
+    bool numbers;                /* quantised weights become F32, in memory */
     bool random;                 /* weights from the seed, not from files */
     uint64_t seed;
     size_t max_positions;

@@ -5,24 +5,43 @@
 #include "io/model_config.h"
 #include "io/model_weights.h"
 #include "io/path.h"
+#include "io/quantized_read.h"
 #include "io/tokenizer_config.h"
 #include "io/tokenizer_json.h"
 #include "launch/verify_parts.h"
 #include "src/base/mem.h"
 #include "src/nn/decoder.h"
 
-/* The tensors are those of the model that the config describes, in types it can be loaded from. */
-static ent_status check_tensors(const ent_contents *c, const ent_model_config *config)
+static ent_status check_types(const ent_contents *c)
 {
-    ent_decoder *decoder;
     ent_dtype dtype;
     for (size_t i = 0; i < c->count; i++)
         if (!ent_st_type_dtype(&dtype, c->tensors[i].type))
             return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s",
                             c->tensors[i].file, c->tensors[i].name, ent_st_type_name(c->tensors[i].type));
-    ENT_TRY(ent_decoder_new(&decoder, config, NULL, false, 1));
-    const ent_status st = ent_model_bind(ent_decoder_params(decoder), c->files, config->tie_word_embeddings, c->path);
+    return ENT_OK;
+}
+
+/* The tensors are those of the model that the config describes, in types it can be loaded from; quantised ones with all
+ * their parts. */
+static ent_status check_tensors(const ent_contents *c, const ent_model_config *config)
+{
+    const bool tied = config->tie_word_embeddings;
+    ent_decoder *decoder = NULL;
+    ent_quantized *quantized = NULL;
+    ent_quantized_scheme scheme;
+    ent_status st;
+    ENT_GO(ent_quantized_scheme_load(&scheme, c->path));
+    if (scheme.kind == ENT_QUANTIZED_NOT)
+        ENT_GO(check_types(c));
+    ENT_GO(ent_decoder_new(&decoder, config, NULL, false, 1));
+    ent_params *params = ent_decoder_params(decoder);
+    ENT_GO(scheme.kind == ENT_QUANTIZED_NOT
+               ? ent_model_bind(params, c->files, tied, c->path)
+               : ent_quantized_bind(&quantized, params, c->files, &scheme, ENT_QUANTIZED_AS_STORED, tied, c->path));
+done:
     ent_decoder_free(decoder);
+    ent_quantized_free(quantized);
     return st;
 }
 

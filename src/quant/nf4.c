@@ -68,6 +68,17 @@ static float map_value(size_t code)
     return code >= MAP_ZERO ? value : -value;
 }
 
+const float *ent_nf4_values(void)
+{
+    return values;
+}
+
+void ent_nf4_map(float map[256])
+{
+    for (size_t i = 0; i < MAP_SIZE; i++)
+        map[i] = map_value(i);
+}
+
 /* The code whose value is nearest to t: that many midpoints are below t. */
 static uint8_t map_nearest(float t)
 {

@@ -45,6 +45,11 @@ typedef struct ent_nf4 {
 /* ENT_EINVAL for a matrix without numbers, or too large for a size. */
 ent_status ent_nf4_layout(ent_nf4 *m, size_t rows, size_t cols);
 
+/* The 16 values of codes, and the 256 of scales' bytes, both rising: what bitsandbytes' files hold as quant_map and
+ * nested_quant_map. */
+const float *ent_nf4_values(void);
+void ent_nf4_map(float map[256]);
+
 /* Codes of a stretch x (n) of a row, (n + 1) / 2 bytes, and the scales of its blocks. Its first column is a multiple of
  * 64; so is n, unless the row ends there. Stretches may come in any order and from several threads. ENT_ENUMERIC,
  * naming the element, for a number that isn't finite or is above ENT_NF4_LARGEST in size; then nothing is written. */

@@ -1,0 +1,407 @@
+#include "io/quantized_read.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "io/model_weights.h"
+#include "io/path.h"
+#include "src/base/mem.h"
+#include "src/base/tiles.h"
+#include "src/quant/nf4.h"
+
+static const char nf4_state[] = ".quant_state.bitsandbytes__nf4";
+static const char *const nf4_parts[] = {".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", nf4_state};
+
+struct ent_quantized {
+    void **owned; /* made of the files: numbers, scales, copies of what is misaligned there */
+    size_t count, capacity;
+};
+
+/* Row scales of a weight in I8, for the parameter of its name. */
+typedef struct scaled {
+    const char *name;
+    const float *scales;
+} scaled;
+
+typedef struct job {
+    ent_quantized *kept;
+    ent_params *params;
+    const ent_safetensors *files;
+    const ent_quantized_scheme *scheme;
+    ent_quantized_way way;
+    ent_st_tensor *tensors; /* to be bound */
+    size_t n_tensors;
+    scaled *scaled;
+    size_t n_scaled;
+} job;
+
+void ent_quantized_free(ent_quantized *q)
+{
+    if (q == NULL)
+        return;
+    for (size_t i = 0; i < q->count; i++)
+        free(q->owned[i]);
+    free(q->owned);
+    free(q);
+}
+
+bool ent_quantized_is_in_place(const ent_quantized_scheme *s)
+{
+    return s->kind == ENT_QUANTIZED_INT8 && s->per != ENT_PTQ_GROUP && !s->asymmetric;
+}
+
+/* Memory that lasts as long as the parameters. `out`: a pointer to any. */
+static ent_status take(void *out, job *j, size_t count, size_t size, const char *what)
+{
+    ent_quantized *q = j->kept;
+    void *memory;
+    ENT_TRY(ent_grow(&q->owned, &q->capacity, q->count + 1, sizeof *q->owned, what));
+    ENT_TRY(ent_calloc(&memory, count, size, what));
+    q->owned[q->count++] = memory;
+    memcpy(out, &memory, sizeof memory);
+    return ENT_OK;
+}
+
+/* --- parts --- */
+
+/* NAME and suffix; NULL: the file has none of this name. */
+static ent_status find_part(const ent_st_tensor **out, const job *j, const ent_st_tensor *w, const char *suffix)
+{
+    char *name;
+    ENT_TRY(ent_format(&name, "%s%s", w->name, suffix));
+    *out = ent_safetensors_find(j->files, name);
+    free(name);
+    return ENT_OK;
+}
+
+static ent_status need_part(const ent_st_tensor **out, const job *j, const ent_st_tensor *w, const char *suffix)
+{
+    ENT_TRY(find_part(out, j, w, suffix));
+    return *out ? ENT_OK
+                : ent_fail(ENT_EFORMAT, "%s: missing tensor %s%s: %s is %s", w->file, w->name, suffix, w->name,
+                           ent_st_type_name(w->type));
+}
+
+static ent_status check_shape(const ent_st_tensor *t, size_t n_dims, const size_t *shape)
+{
+    ent_shape_text text[2];
+    bool same = t->n_dims == n_dims;
+    for (size_t d = 0; d < n_dims && same; d++)
+        same = t->shape[d] == shape[d];
+    return same ? ENT_OK
+                : ent_fail(ENT_EFORMAT, "%s: %s: expected %s, file has %s", t->file, t->name,
+                           ent_shape_format(&text[0], n_dims, shape), ent_shape_format(&text[1], t->n_dims, t->shape));
+}
+
+static ent_status check_type(const ent_st_tensor *t, ent_st_type type)
+{
+    return t->type == type ? ENT_OK
+                           : ent_fail(ENT_EFORMAT, "%s: %s: expected %s, found %s", t->file, t->name,
+                                      ent_st_type_name(type), ent_st_type_name(t->type));
+}
+
+/* *out = the floats of t, in the file if they can be used there. */
+static ent_status floats_of(const float **out, job *j, const ent_st_tensor *t)
+{
+    ent_dtype dtype;
+    float *copy;
+    if (!ent_st_type_dtype(&dtype, t->type) || dtype == ENT_DTYPE_F64)
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected F32, BF16 or F16, found %s", t->file, t->name,
+                        ent_st_type_name(t->type));
+    const size_t n = t->bytes / ent_st_type_size(t->type);
+    if (dtype == ENT_DTYPE_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
+        *out = t->data;
+    } else {
+        double *values;
+        ENT_TRY(take(&copy, j, n, sizeof *copy, t->name));
+        ENT_TRY(ent_calloc(&values, n, sizeof *values, t->name));
+        ent_st_values(values, t->data, t->type, n);
+        for (size_t i = 0; i < n; i++)
+            copy[i] = (float)values[i];
+        free(values);
+        *out = copy;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite((*out)[i]))
+            return ent_fail(ENT_EFORMAT, "%s: %s: number %zu is %g, expected a finite one", t->file, t->name, i,
+                            (double)(*out)[i]);
+    return ENT_OK;
+}
+
+/* --- int8 --- */
+
+typedef struct int8_weight {
+    const ent_quantized_scheme *scheme;
+    const int8_t *q, *zeros; /* zeros NULL: symmetric */
+    const float *scales;
+    size_t columns, row_scales; /* row_scales 0: one for all */
+    float *numbers;
+} int8_weight;
+
+static void int8_rows(void *context, size_t begin, size_t end)
+{
+    const int8_weight *w = context;
+    const size_t group = w->scheme->per == ENT_PTQ_GROUP ? w->scheme->group_size : w->columns;
+    for (size_t i = begin; i < end; i++)
+        for (size_t j = 0; j < w->columns; j += group) {
+            const size_t k = i * w->row_scales + j / group, at = i * w->columns + j;
+            ent_ptq_numbers(w->numbers + at, w->q + at, group, w->scales[k], w->zeros ? w->zeros[k] : 0);
+        }
+}
+
+/* Scales and zero points of a weight, which have the shape that the scheme asks for. */
+static ent_status int8_parts(int8_weight *out, job *j, const ent_st_tensor *w)
+{
+    const ent_quantized_scheme *s = j->scheme;
+    const ent_st_tensor *scale, *zero;
+    const size_t rows = w->shape[0];
+    if (s->per == ENT_PTQ_GROUP && w->shape[1] % s->group_size)
+        return ent_fail(ENT_EUNSUPPORTED, "%s: %s: %zu columns are no multiple of group_size %zu", w->file, w->name,
+                        w->shape[1], s->group_size);
+    const size_t groups = s->per == ENT_PTQ_GROUP ? w->shape[1] / s->group_size : 1;
+    const size_t n_dims = s->per == ENT_PTQ_TENSOR ? 1 : 2, shape[2] = {s->per == ENT_PTQ_TENSOR ? 1 : rows, groups};
+    *out = (int8_weight){
+        .scheme = s, .q = w->data, .columns = w->shape[1], .row_scales = s->per == ENT_PTQ_TENSOR ? 0 : groups};
+    ENT_TRY(need_part(&scale, j, w, "_scale"));
+    ENT_TRY(check_shape(scale, n_dims, shape));
+    ENT_TRY(floats_of(&out->scales, j, scale));
+    const size_t n = shape[0] * (n_dims == 2 ? groups : 1);
+    for (size_t i = 0; i < n; i++)
+        if (out->scales[i] < 0)
+            return ent_fail(ENT_EFORMAT, "%s: %s: number %zu is %g, expected at least 0", scale->file, scale->name, i,
+                            (double)out->scales[i]);
+    ENT_TRY(s->asymmetric ? need_part(&zero, j, w, "_zero_point") : find_part(&zero, j, w, "_zero_point"));
+    if (zero == NULL)
+        return ENT_OK;
+    ENT_TRY(check_type(zero, ENT_ST_I8));
+    ENT_TRY(check_shape(zero, n_dims, shape));
+    out->zeros = s->asymmetric ? zero->data : NULL;
+    for (size_t i = 0; i < n && !s->asymmetric; i++)
+        if (((const int8_t *)zero->data)[i])
+            return ent_fail(ENT_EFORMAT, "%s: %s: number %zu is %d, expected 0 of a symmetric weight", zero->file,
+                            zero->name, i, ((const int8_t *)zero->data)[i]);
+    return ENT_OK;
+}
+
+/* `t`: what is bound for w. In place where the core has such weights; else as numbers. */
+static ent_status read_int8(ent_st_tensor *t, job *j, const ent_st_tensor *w, const ent_param *param)
+{
+    int8_weight q;
+    ENT_TRY(int8_parts(&q, j, w));
+    if (j->way == ENT_QUANTIZED_AS_STORED && ent_quantized_is_in_place(j->scheme) && !param->trainable) {
+        if (j->scheme->per == ENT_PTQ_TENSOR) {
+            float *same;
+            ENT_TRY(take(&same, j, w->shape[0], sizeof *same, w->name));
+            for (size_t i = 0; i < w->shape[0]; i++)
+                same[i] = q.scales[0];
+            q.scales = same;
+        }
+        t->dtype = ENT_DTYPE_I8;
+        j->scaled[j->n_scaled++] = (scaled){w->name, q.scales};
+        return ENT_OK;
+    }
+    ENT_TRY(take(&q.numbers, j, w->bytes, sizeof *q.numbers, w->name));
+    ent_tiles(w->shape[0], 16, int8_rows, &q);
+    t->dtype = ENT_DTYPE_F32;
+    t->data = q.numbers;
+    return ENT_OK;
+}
+
+/* --- nf4 --- */
+
+static ent_status expect_json(const ent_json *state, const char *key, double expected, const ent_st_tensor *t)
+{
+    const double found = ent_json_number(ent_json_member(state, key));
+    return found == expected ? ENT_OK
+                             : ent_fail(ENT_EUNSUPPORTED, "%s: %s: %s: expected %g, found %g", t->file, t->name, key,
+                                        expected, found);
+}
+
+/* The offset of the scales; the shape of the weight is the parameter's. */
+static ent_status read_state(float *offset, const ent_st_tensor *t, const ent_tensor *param)
+{
+    ent_json *state = NULL;
+    char *where = NULL;
+    ent_status st;
+    ENT_GO(check_type(t, ENT_ST_U8));
+    ENT_GO(ent_format(&where, "%s: %s", t->file, t->name));
+    ENT_GO(ent_json_parse(&state, t->data, t->bytes, where));
+    const char *type = ent_json_string(ent_json_member(state, "quant_type"));
+    if (type == NULL || strcmp(type, "nf4") != 0)
+        ENT_GO(ent_fail(ENT_EUNSUPPORTED, "%s: quant_type: expected nf4, found %.40s", where, type ? type : "none"));
+    ENT_GO(expect_json(state, "blocksize", ENT_NF4_BLOCK, t));
+    ENT_GO(expect_json(state, "nested_blocksize", ENT_NF4_GROUP, t));
+    const ent_json *shape = ent_json_member(state, "shape"), *rows = ent_json_first(shape);
+    const ent_json *columns = rows ? ent_json_next(rows) : NULL;
+    if (ent_json_count(shape) != 2 || ent_json_number(rows) != (double)param->shape[0] ||
+        ent_json_number(columns) != (double)param->shape[1])
+        ENT_GO(ent_fail(ENT_EFORMAT, "%s: shape: expected [%zu,%zu]", where, param->shape[0], param->shape[1]));
+    *offset = (float)ent_json_number(ent_json_member(state, "nested_offset"));
+    if (!isfinite(*offset))
+        ENT_GO(ent_fail(ENT_EFORMAT, "%s: nested_offset: expected a finite number", where));
+done:
+    free(where);
+    ent_json_free(state);
+    return st;
+}
+
+/* The part is this table. */
+static ent_status check_map(const ent_st_tensor *t, const float *expected, size_t n)
+{
+    ENT_TRY(check_type(t, ENT_ST_F32));
+    ENT_TRY(check_shape(t, 1, &n));
+    return memcmp(t->data, expected, n * sizeof *expected) == 0
+               ? ENT_OK
+               : ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected the %zu values of NF4, found others", t->file, t->name,
+                          n);
+}
+
+/* *out = codes, scales, groups and offset of a weight in one piece of memory (src/quant/nf4.h), of one row. */
+static ent_status gather_nf4(uint8_t **out, ent_nf4 *m, job *j, const ent_st_tensor *w, const ent_tensor *param)
+{
+    const ent_st_tensor *parts[5];
+    float map[256], offset;
+    const float *groups;
+    ENT_TRY(ent_nf4_layout(m, 1, ent_tensor_count(param)));
+    ENT_TRY(check_shape(w, 2, (size_t[]){m->row_codes, 1}));
+    for (size_t k = 0; k < 5; k++)
+        ENT_TRY(need_part(&parts[k], j, w, nf4_parts[k]));
+    ENT_TRY(check_type(parts[0], ENT_ST_U8));
+    ENT_TRY(check_shape(parts[0], 1, &m->row_blocks));
+    ENT_TRY(check_map(parts[1], ent_nf4_values(), 16));
+    ENT_TRY(check_type(parts[2], ENT_ST_F32));
+    ENT_TRY(check_shape(parts[2], 1, &m->groups));
+    ENT_TRY(floats_of(&groups, j, parts[2]));
+    ent_nf4_map(map);
+    ENT_TRY(check_map(parts[3], map, 256));
+    ENT_TRY(read_state(&offset, parts[4], param));
+    ENT_TRY(take(out, j, m->bytes, 1, w->name));
+    memcpy(*out, w->data, m->row_codes);
+    memcpy(*out + m->scales_at, parts[0]->data, m->row_blocks);
+    memcpy(*out + m->groups_at, groups, m->groups * sizeof *groups);
+    memcpy(*out + m->groups_at + m->groups * sizeof offset, &offset, sizeof offset);
+    return ENT_OK;
+}
+
+typedef struct nf4_weight {
+    const ent_nf4 *layout;
+    const uint8_t *bytes;
+    float *numbers;
+} nf4_weight;
+
+static void nf4_numbers(void *context, size_t begin, size_t end)
+{
+    const nf4_weight *w = context;
+    ent_nf4_dequantize(w->numbers + begin, w->layout, w->bytes, 0, begin, end - begin);
+}
+
+/* Rows that are whole blocks are what the core has: the parts of the matrix are those of its numbers as one row. */
+static ent_status read_nf4(ent_st_tensor *t, job *j, const ent_st_tensor *w, const ent_param *param)
+{
+    const ent_tensor *shape = &param->tensor;
+    ent_nf4 m;
+    uint8_t *bytes;
+    ENT_TRY(gather_nf4(&bytes, &m, j, w, shape));
+    t->n_dims = 2;
+    memcpy(t->shape, shape->shape, 2 * sizeof *t->shape);
+    t->dtype = ENT_DTYPE_NF4;
+    t->data = bytes;
+    if (j->way == ENT_QUANTIZED_AS_STORED && shape->shape[1] % ENT_NF4_BLOCK == 0 && !param->trainable)
+        return ENT_OK;
+    nf4_weight q = {&m, bytes, NULL};
+    const size_t n = ent_tensor_count(shape);
+    ENT_TRY(take(&q.numbers, j, n, sizeof *q.numbers, w->name));
+    ent_tiles(n, 1 << 14, nf4_numbers, &q);
+    t->dtype = ENT_DTYPE_F32;
+    t->data = q.numbers;
+    return ENT_OK;
+}
+
+/* --- all --- */
+
+/* A number of the core's types, aligned. */
+static ent_status read_plain(ent_st_tensor *t, job *j, const ent_st_tensor *w)
+{
+    void *copy;
+    if (!ent_st_type_dtype(&t->dtype, w->type))
+        return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", w->file, w->name,
+                        ent_st_type_name(w->type));
+    if ((uintptr_t)w->data % ent_dtype_size(t->dtype) == 0)
+        return ENT_OK;
+    ENT_TRY(take(&copy, j, w->bytes, 1, w->name));
+    memcpy(copy, w->data, w->bytes);
+    t->data = copy;
+    return ENT_OK;
+}
+
+/* Whether t is a part of a quantised weight, which is there. */
+static bool is_part(const job *j, const ent_st_tensor *t)
+{
+    static const char *const int8_parts[] = {"_scale", "_zero_point"};
+    const bool int8 = j->scheme->kind == ENT_QUANTIZED_INT8;
+    const char *const *parts = int8 ? int8_parts : nf4_parts;
+    for (size_t k = 0; k < (int8 ? 2 : 5); k++) {
+        char name[512];
+        const size_t n = strlen(t->name), m = strlen(parts[k]);
+        if (n <= m || n - m >= sizeof name || !ent_path_ends_with(t->name, parts[k]))
+            continue;
+        memcpy(name, t->name, n - m);
+        name[n - m] = '\0';
+        const ent_st_tensor *w = ent_safetensors_find(j->files, name);
+        if (w && w->type == (int8 ? ENT_ST_I8 : ENT_ST_U8))
+            return true;
+    }
+    return false;
+}
+
+static ent_status read_one(job *j, const ent_st_tensor *w, bool tied)
+{
+    const bool int8 = j->scheme->kind == ENT_QUANTIZED_INT8;
+    const ent_param *param = ent_params_find(j->params, w->name);
+    if (param == NULL && (is_part(j, w) || (tied && strcmp(w->name, "lm_head.weight") == 0)))
+        return ENT_OK;
+    ent_st_tensor *t = &j->tensors[j->n_tensors++];
+    *t = *w;
+    if (param == NULL || param->tensor.n_dims != 2 || w->type != (int8 ? ENT_ST_I8 : ENT_ST_U8))
+        return param ? read_plain(t, j, w) : ENT_OK; /* ent_bind_tensors refuses unknown ones */
+    if (w->n_dims != 2 || (int8 && (w->shape[0] != param->tensor.shape[0] || w->shape[1] != param->tensor.shape[1])))
+        return check_shape(w, 2, param->tensor.shape);
+    return int8 ? read_int8(t, j, w, param) : read_nf4(t, j, w, param);
+}
+
+ent_status ent_quantized_bind(ent_quantized **out, ent_params *params, const ent_safetensors *files,
+                              const ent_quantized_scheme *scheme, ent_quantized_way way, bool tied, const char *folder)
+{
+    const size_t n = ent_safetensors_count(files);
+    job j = {.params = params, .files = files, .scheme = scheme, .way = way};
+    ent_status st;
+    *out = NULL;
+    ENT_GO(ent_calloc(&j.kept, 1, sizeof *j.kept, "quantised weights"));
+    ENT_GO(ent_calloc(&j.tensors, n, sizeof *j.tensors, "tensors"));
+    ENT_GO(ent_calloc(&j.scaled, n, sizeof *j.scaled, "tensors"));
+    for (size_t i = 0; i < n; i++)
+        ENT_GO(read_one(&j, ent_safetensors_at(files, i), tied));
+    ENT_GO(ent_bind_tensors(params, j.tensors, j.n_tensors, false, folder));
+    for (size_t i = 0; i < j.n_scaled; i++)
+        ent_params_find(params, j.scaled[i].name)->tensor.row_scales = j.scaled[i].scales;
+    *out = j.kept;
+    j.kept = NULL;
+done:
+    free(j.tensors);
+    free(j.scaled);
+    ent_quantized_free(j.kept);
+    return st;
+}
+
+ent_status ent_quantized_check_codes(const ent_params *params, const char *folder)
+{
+    for (size_t i = 0; i < params->count; i++) {
+        const ent_tensor *t = &params->items[i]->tensor;
+        if (t->dtype == ENT_DTYPE_I8 && memchr(t->data, 0x80, ent_tensor_count(t)))
+            return ent_fail(ENT_EUNSUPPORTED, "%s: %s: has codes of -128: products in int8 have -127 to 127", folder,
+                            t->name);
+    }
+    return ENT_OK;
+}
