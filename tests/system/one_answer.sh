@@ -1,6 +1,6 @@
 #!/bin/bash
 # One answer: checkpoint and adapter are byte-equal without mpirun and for 1 to 7 ranks, times 1 and 2 threads; also with
-# packing, shuffle, dropout and full training. usage: one_answer.sh BIN SOURCE
+# packing, shuffle, dropout and full training, of rounded weights too. usage: one_answer.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 run() { # folder, ranks, threads, options...
@@ -20,12 +20,13 @@ for n in 1 2 3 4 7; do for t in 1 2; do
 done; done
 check "no mpirun, 2 threads" run out-0-2 0 2
 same "no mpirun, 2 threads" ref out-0-2
-for kind in lora full; do
+for kind in lora full rounded; do
   options=(--set data.packing=true --set data.shuffle=true --set data.seq_len=96 --set training.max_steps=6 --set training.batch_size=5)
   if [ $kind = lora ]; then
     options+=(--set lora.path= --set lora.rank=4 --set lora.dropout=0.3 --set lora.target_modules=all-linear)
   else
     options+=(--set lora=)
+    [ $kind = full ] || options+=(--set quantize.qat=int8)
   fi
   check "$kind: reference" run "$kind-0" 0 2 "${options[@]}"
   for n in 2 7; do
