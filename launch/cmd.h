@@ -15,6 +15,7 @@ int ent_cmd_data(int argc, char **argv);
 int ent_cmd_bench(int argc, char **argv);
 int ent_cmd_merge(int argc, char **argv);
 int ent_cmd_export(int argc, char **argv);
+int ent_cmd_quantize(int argc, char **argv);
 int ent_cmd_trace(int argc, char **argv);
 
 #endif

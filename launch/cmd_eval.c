@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/dataset.h"
 #include "launch/cmd.h"
 #include "launch/comm_open.h"
 #include "launch/eval_choices.h"
+#include "launch/eval_data.h"
 #include "launch/model.h"
 #include "launch/options.h"
 #include "launch/placement.h"
@@ -14,32 +14,25 @@
 #include "src/base/elementary.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
-#include "src/train/trainer.h"
 
 typedef struct arguments {
-    const char *model, *adapter, *data, *choices;
-    int64_t seq_len, threads;
+    const char *model, *adapter, *choices;
+    ent_eval_options eval;
+    int64_t threads;
     int precision; /* as `precisions` has them */
-    bool no_packing, no_mask, json, help;
+    bool json, help;
 } arguments;
 
 static const char *const precisions[] = {"fp32", "bf16"};
 static const ent_compute computes[] = {ENT_COMPUTE_FP32, ENT_COMPUTE_BF16};
 
-enum { DEFAULT_SEQ_LEN = 512 };
-
 #define AT(member) .offset = offsetof(arguments, member)
 
 static const ent_option options[] = {
     {"--model", "DIR", ENT_OPTION_TEXT, AT(model), .help = "a Hugging Face model folder"},
-    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter), .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
-    {"--data", "FILE", ENT_OPTION_TEXT, AT(data),
-     .help = "JSONL as for training: mean loss of all target tokens, and its perplexity"},
-    {"--seq-len", "N", ENT_OPTION_INT, AT(seq_len), .low = 2, .high = 1 << 20,
-     .help = "tokens of a row, as data.seq_len (default 512, or the model's positions if these are fewer)"},
-    {"--no-packing", NULL, ENT_OPTION_FLAG, AT(no_packing),
-     .help = "a document is a row, cut off after N tokens: as data.packing: false"},
-    {"--no-mask", NULL, ENT_OPTION_FLAG, AT(no_mask), .help = "prompts are targets, too: as data.mask_prompt: false"},
+    {"--adapter", "DIR", ENT_OPTION_TEXT, AT(adapter),
+     .help = "its adapter (LoRA): a PEFT folder, or a checkpoint (.h5)"},
+    ENT_EVAL_DATA_OPTIONS(arguments, eval, "JSONL as for training: mean loss of all target tokens, and its perplexity"),
     {"--choices", "FILE", ENT_OPTION_TEXT, AT(choices),
      .help = "lines of {\"prompt\", \"choices\": [...], \"answer\": index}: how often the right\n"
              "completion is the likeliest, by log-likelihood and by log-likelihood per token"},
@@ -61,9 +54,10 @@ static ent_status parse(arguments *a, int argc, char **argv)
         return ENT_OK;
     if (a->model == NULL)
         return ent_fail(ENT_ECONFIG, "expected --model DIR");
-    if ((a->data == NULL) == (a->choices == NULL))
-        return ent_fail(ENT_ECONFIG, "expected --data FILE or --choices FILE, found %s", a->data ? "both" : "neither");
-    const char *only = a->seq_len ? "--seq-len" : a->no_packing ? "--no-packing" : a->no_mask ? "--no-mask" : NULL;
+    if ((a->eval.data == NULL) == (a->choices == NULL))
+        return ent_fail(ENT_ECONFIG, "expected --data FILE or --choices FILE, found %s",
+                        a->eval.data ? "both" : "neither");
+    const char *only = ent_eval_only_with_data(&a->eval);
     if (a->choices && only)
         return ent_fail(ENT_ECONFIG, "%s acts only with --data", only);
     return ENT_OK;
@@ -117,88 +111,50 @@ static void print_model(const evaluation *e)
            precisions[a->precision], e->kernel);
 }
 
-typedef struct data_result {
-    size_t seq_len;
-    ent_dataset_counts counts;
-    int64_t targets;
-    double loss;
-} data_result;
-
-static ent_status tell_data(const evaluation *e, const data_result *r)
+static ent_status tell_data(const evaluation *e, const ent_eval_data *r)
 {
     const arguments *a = e->arguments;
+    const ent_dataset_counts *counts = ent_dataset_counts_of(r->dataset);
     if (!a->json) {
         print_model(e);
-        printf("data        %s: %zu documents, %zu tokens in %zu rows of at most %zu\n", a->data,
-               (size_t)r->counts.documents, (size_t)r->counts.tokens, (size_t)r->counts.units, r->seq_len);
-        if (r->counts.truncated_documents)
+        printf("data        %s: %zu documents, %zu tokens in %zu rows of at most %zu\n", a->eval.data,
+               (size_t)counts->documents, (size_t)counts->tokens, (size_t)counts->units, r->seq_len);
+        if (counts->truncated_documents)
             printf("            %zu documents are longer and were cut: %zu tokens are not counted\n",
-                   (size_t)r->counts.truncated_documents, (size_t)r->counts.truncated_tokens);
-        if (r->counts.dropped_units)
+                   (size_t)counts->truncated_documents, (size_t)counts->truncated_tokens);
+        if (counts->dropped_units)
             printf("            %zu documents or pieces of one have no target and are left out\n",
-                   (size_t)r->counts.dropped_units);
+                   (size_t)counts->dropped_units);
         printf("loss        %.6f, the mean over %lld target tokens\nperplexity  %.4f\n", r->loss, (long long)r->targets,
                ent_exp(r->loss));
         return ENT_OK;
     }
     ent_json *root = begin_json(e);
-    ent_json_add_string(root, "data", a->data);
+    ent_json_add_string(root, "data", a->eval.data);
     ent_json_add_int(root, "seq_len", (int64_t)r->seq_len);
-    ent_json_add_bool(root, "packing", !a->no_packing);
-    ent_json_add_bool(root, "mask_prompt", !a->no_mask);
-    ent_json_add_int(root, "documents", (int64_t)r->counts.documents);
-    ent_json_add_int(root, "rows", (int64_t)r->counts.units);
-    ent_json_add_int(root, "tokens", (int64_t)r->counts.tokens);
-    ent_json_add_int(root, "truncated_tokens", (int64_t)r->counts.truncated_tokens);
-    ent_json_add_int(root, "without_target", (int64_t)r->counts.dropped_units);
+    ent_json_add_bool(root, "packing", !a->eval.no_packing);
+    ent_json_add_bool(root, "mask_prompt", !a->eval.no_mask);
+    ent_json_add_int(root, "documents", (int64_t)counts->documents);
+    ent_json_add_int(root, "rows", (int64_t)counts->units);
+    ent_json_add_int(root, "tokens", (int64_t)counts->tokens);
+    ent_json_add_int(root, "truncated_tokens", (int64_t)counts->truncated_tokens);
+    ent_json_add_int(root, "without_target", (int64_t)counts->dropped_units);
     ent_json_add_int(root, "targets", r->targets);
     ent_json_add_double(root, "loss", r->loss);
     ent_json_add_double(root, "perplexity", ent_exp(r->loss));
     return ent_report_json(root);
 }
 
-static ent_status open_data(ent_dataset **out, evaluation *e, size_t *seq_len)
-{
-    const arguments *a = e->arguments;
-    *seq_len = (size_t)a->seq_len;
-    if (*seq_len == 0)
-        *seq_len = e->positions && e->positions < DEFAULT_SEQ_LEN ? e->positions : DEFAULT_SEQ_LEN;
-    if (e->positions && *seq_len > e->positions)
-        return ent_fail(ENT_ECONFIG, "--seq-len: %zu is more than the %zu positions of %s", *seq_len, e->positions,
-                        a->model);
-    const ent_dataset_options how = {.seq_len = *seq_len,
-                                     .vocab_size = e->model.config.vocab_size,
-                                     .mask_prompt = !a->no_mask,
-                                     .packing = !a->no_packing,
-                                     .tokenizer = e->model.tokenizer,
-                                     .tokenizer_path = e->model.tokenizer_path,
-                                     .model_folder = a->model};
-    ENT_TRY(ent_dataset_open(out, a->data, &how));
-    return ent_decoder_set_positions(e->model.decoder, *seq_len);
-}
-
-static ent_status unit_of(ent_unit *out, void *context, size_t i)
-{
-    ent_dataset_unit(out, context, i);
-    return ENT_OK;
-}
-
 static ent_status evaluate_data(evaluation *e)
 {
     ent_status st;
-    ent_dataset *data = NULL;
-    ent_trainer *trainer = NULL;
-    data_result r;
-    ENT_GO(ent_comm_agree(e->comm, open_data(&data, e, &r.seq_len)));
-    const ent_trainer_options how = {.batch_size = 1, .seq_len = r.seq_len};
-    ENT_GO(ent_comm_agree(e->comm, ent_trainer_new(&trainer, e->model.decoder, e->comm, &how)));
-    ENT_GO(ent_trainer_evaluate(&r.loss, &r.targets, trainer, ent_dataset_units(data), unit_of, data));
-    r.counts = *ent_dataset_counts_of(data);
+    ent_eval_data data = {0};
+    ENT_GO(ent_comm_agree(e->comm, ent_eval_data_open(&data, &e->arguments->eval, &e->model, e->arguments->model)));
+    ENT_GO(ent_eval_data_run(&data, e->model.decoder, e->comm));
     if (e->comm->rank == 0)
-        ENT_GO(tell_data(e, &r));
+        ENT_GO(tell_data(e, &data));
 done:
-    ent_trainer_free(trainer);
-    ent_dataset_close(data);
+    ent_eval_data_close(&data);
     return st;
 }
 
@@ -272,7 +228,7 @@ static int run(const arguments *a)
     if (st == ENT_OK)
         st = open_all(&e);
     if (st == ENT_OK)
-        st = a->data ? evaluate_data(&e) : evaluate_choices(&e);
+        st = a->eval.data ? evaluate_data(&e) : evaluate_choices(&e);
     if (st == ENT_ECOMM && e.comm) { /* the others can't be reached: say why and end them */
         fprintf(stderr, "entrenar: %s\n", ent_message());
         e.comm->abort(e.comm, ENT_EXIT_FAILED);

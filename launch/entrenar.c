@@ -26,6 +26,7 @@ static const struct {
     {"bench", ent_cmd_bench, true, "measure tokens/s, the machine's product rate, and where a step's time goes"},
     {"merge", ent_cmd_merge, true, "merge models, or fold an adapter into its model"},
     {"export", ent_cmd_export, true, "write a model or an adapter for other programs: PEFT, safetensors, GGUF"},
+    {"quantize", ent_cmd_quantize, true, "write a model in 8 or 4 bits, and tell what it costs"},
     {"trace", ent_cmd_trace, false,
      "record the system calls of a program; compare, measure and judge what was recorded"},
 };

@@ -212,6 +212,45 @@ static void test_nf4(void **state)
     assert_false(ent_path_is_folder(out));
 }
 
+static float large_number(size_t i)
+{
+    return (float)(i * 2654435761u % 1000003u) * 1e-6f - 0.5f;
+}
+
+static ent_status read_large(float *to, void *context, size_t i, size_t first, size_t n)
+{
+    (void)context;
+    (void)i;
+    assert_in_range(n, 1, ENT_MODEL_PIECE);
+    for (size_t k = 0; k < n; k++)
+        to[k] = large_number(first + k);
+    return ENT_OK;
+}
+
+/* A matrix of several pieces. */
+static void test_large_nf4(void **state)
+{
+    enum { TALL = 2 * ENT_MODEL_PIECE / COLUMNS + 3, ALL = TALL * COLUMNS };
+    const ent_st_tensor t = {.name = W, .dtype = ENT_DTYPE_NF4, .n_dims = 2, .shape = {TALL, COLUMNS}};
+    ent_safetensors *files;
+    float *x = malloc(ALL * sizeof *x), *scales = malloc(ALL / ENT_NF4_BLOCK * sizeof *scales);
+    uint8_t *codes = malloc(ALL / 2);
+    (void)state;
+    begin("quantized_large");
+    const ent_quantized_write_options options = {.scheme.kind = ENT_QUANTIZED_NF4, .model.from = from};
+    assert_ok(ent_quantized_write(out, &t, NULL, 1, &options, read_large, NULL));
+    for (size_t i = 0; i < ALL; i++)
+        x[i] = large_number(i);
+    assert_ok(ent_nf4_put(codes, scales, x, ALL));
+    assert_ok(ent_safetensors_open_any(&files, out, true));
+    assert_memory_equal(ent_safetensors_find(files, W)->data, codes, ALL / 2);
+    assert_int_equal(ent_safetensors_find(files, W ".absmax")->bytes, ALL / ENT_NF4_BLOCK);
+    ent_safetensors_close(files);
+    free(x);
+    free(scales);
+    free(codes);
+}
+
 /* A folder of these tensors, as others may have made it. */
 static void make(const ent_st_tensor *t, size_t count, const char *weights)
 {
@@ -336,11 +375,8 @@ static void test_other_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_channels_in_place),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_other_forms),
+        cmocka_unit_test(test_channels_in_place), cmocka_unit_test(test_numbers), cmocka_unit_test(test_nf4),
+        cmocka_unit_test(test_large_nf4),         cmocka_unit_test(test_damage),  cmocka_unit_test(test_other_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

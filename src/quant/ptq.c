@@ -239,12 +239,12 @@ done:
     return st;
 }
 
-static void codes(int8_t *q, const float *x, size_t n, const ent_ptq_scale *s)
+/* To nearest, ties to even; what lies outside the range gets its end. */
+static void codes(int8_t *q, const float *x, size_t n, const ent_ptq_scale *s, bool asymmetric)
 {
-    for (size_t i = 0; i < n; i++) {
-        const float t = rintf(x[i] * s->inverse) + s->zero;
-        q[i] = (int8_t)fminf(fmaxf(t, -128), 127);
-    }
+    const float low = asymmetric ? -128 : -127;
+    for (size_t i = 0; i < n; i++)
+        q[i] = (int8_t)fminf(fmaxf(rintf(x[i] * s->inverse) + s->zero, low), 127);
 }
 
 void ent_ptq_row(int8_t *q, const ent_ptq *how, const ent_tensor *w, const ent_ptq_scale *scales, size_t row,
@@ -257,10 +257,7 @@ void ent_ptq_row(int8_t *q, const ent_ptq *how, const ent_tensor *w, const ent_p
         const size_t most = in_group < left ? in_group : left, some = most < AT_ONCE ? most : AT_ONCE;
         const ent_ptq_scale *s = &scales[how->per == ENT_PTQ_TENSOR ? 0 : (row * columns + j) / group];
         ent_tensor_read(x, w, row, j, some);
-        if (how->asymmetric)
-            codes(q + (j - first), x, some, s);
-        else
-            ent_kernels_get()->to_int8(q + (j - first), x, NULL, s->inverse, some);
+        codes(q + (j - first), x, some, s, how->asymmetric);
         j += some;
     }
 }

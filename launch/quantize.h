@@ -1,0 +1,49 @@
+/* Writes a model in fewer bits, reads it back, and tells what that costs: the error of each tensor, bytes, perplexity.
+ */
+#ifndef ENT_LAUNCH_QUANTIZE_H
+#define ENT_LAUNCH_QUANTIZE_H
+
+#include "io/quantized_config.h"
+#include "io/text.h"
+#include "launch/eval_data.h"
+
+typedef struct ent_quantize_options {
+    const char *model;       /* a Hugging Face folder */
+    const char *out;         /* must not be there yet */
+    ent_quantized_kind kind; /* a model folder, its projections quantised; NOT: a GGUF file */
+    ent_ptq how;             /* of int8 */
+    const char *type;        /* of GGUF: "Q8_0" and others, as ent_export_options has it */
+    ent_eval_options eval;   /* data NULL: perplexity isn't measured */
+} ent_quantize_options;
+
+/* A tensor of the model beside what was written, read back: errors are |x' - x| / |x|, root of the mean squares; 0 / 0
+ * is 0. Rows of a vector: one. */
+typedef struct ent_quantize_row {
+    const char *name; /* borrowed from the model, or what it stands in */
+    const char *type; /* as it is stored now */
+    double error, worst_error;
+    size_t worst; /* the row of the largest error, the first of equals */
+} ent_quantize_row;
+
+typedef struct ent_quantize_result {
+    ent_model model; /* as it was */
+    ent_quantize_row *rows;
+    size_t count;
+    double bytes_before, bytes_after; /* of all tensors in the files, scales too */
+    ent_eval_data data;
+    double loss_before, loss_after; /* with data */
+    ent_text report;                /* of GGUF: what its export says, lines for people */
+} ent_quantize_result;
+
+/* ENT_ECONFIG and others before anything is written; a signal (launch/signals.h), or a tensor that can't be held,
+ * leaves nothing. ent_quantize_free also after a failure. */
+ent_status ent_quantize_run(ent_quantize_result *out, const ent_quantize_options *options, ent_comm *comm);
+void ent_quantize_free(ent_quantize_result *result);
+
+/* For ent_quantize_run: fills rows[i] (but type) from the tensors of both, which have the same shape. */
+ent_status ent_quantize_compare(ent_quantize_row *row, const ent_tensor *before, const ent_tensor *after);
+
+/* e^loss after over before, less 1, in per cent. */
+double ent_quantize_change(const ent_quantize_result *result);
+
+#endif
