@@ -16,7 +16,7 @@ from lora_gradients import model, torch
 sys.path[0] = here
 import gguf
 
-DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8, "U8": torch.uint8}
 PREFIX = "base_model.model."
 MODULES = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
            "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
@@ -33,12 +33,24 @@ def safetensors(path):
     return out
 
 
+def nf4(w, name):
+    """bitsandbytes, with double quantisation: two codes in a byte, the higher bits first; scales of blocks are codes, too."""
+    state = json.loads(bytes(w.pop(name + ".quant_state.bitsandbytes__nf4").tolist()))
+    codes, outer, groups, inner = (w.pop(f"{name}.{k}") for k in ("absmax", "nested_quant_map", "nested_absmax", "quant_map"))
+    scales = outer[codes.long()] * groups.repeat_interleave(state["nested_blocksize"])[:len(codes)] + state["nested_offset"]
+    packed = w[name].flatten().long()
+    values = inner[torch.stack([packed >> 4, packed & 15], 1).flatten()]
+    w[name] = (values * scales.repeat_interleave(state["blocksize"])[:len(values)]).reshape(state["shape"])
+
+
 def dequantized(w):
-    """compressed-tensors, int-quantized: (q - zero point) scale, a scale for a tensor, a row, or a group of columns."""
+    """NF4; and compressed-tensors, int-quantized: (q - zero point) scale, a scale for a tensor, a row, or a group of columns."""
     for name in [k for k in w if w[k].dtype == torch.int8 and k.endswith(".weight")]:
         scale, zero = w.pop(name + "_scale").double(), w.pop(name + "_zero_point", torch.zeros(1, 1)).double()
         q = w[name].double().reshape(w[name].shape[0], scale.shape[-1], -1)
         w[name] = ((q - zero.reshape(*zero.shape, 1)) * scale.reshape(-1, scale.shape[-1], 1)).reshape(w[name].shape)
+    for name in [k[:-len(".absmax")] for k in w if k.endswith(".absmax")]:
+        nf4(w, name)
     return w
 
 

@@ -43,6 +43,13 @@ compare "a run's model in int8" rounded/model - rounded.f32 1e-5
 check "bf16: merged" "$E" merge --model llama --adapter "$O/llama/adapter_final" --dtype bf16 --out bf16
 check "bf16: probabilities" sh -c "'$P' bf16 - bf16.f32 <ids"
 compare "merged, in bf16" bf16 - bf16.f32 1e-5
+# models quantised after training, in all forms of folders: numbers of several kinds of scales, and of blocks of blocks
+for kind in "int8" "int8 --per tensor" "int8 --per group --group-size 16" "int8 --per group --group-size 16 --asymmetric" "int8 --asymmetric" nf4; do
+  out=quantized-${kind// /}
+  check "$kind: quantize" "$E" quantize --model llama --format $kind --out "$out"
+  check "$kind: probabilities" sh -c "'$P' '$out' - '$out.f32' <ids"
+  compare "quantized, $kind" "$out" - "$out.f32" 1e-5
+done
 # the other way round: another model's numbers are told
 compare "must differ" llama-merged - qwen2.f32 1e-5
 compare "must differ" llama - llama.f32 1e-5
