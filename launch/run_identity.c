@@ -31,9 +31,7 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     char *text = NULL, *key = NULL;
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
-    const char *choice = ent_json_string(member);
-    if (is_left_out(key) || (strcmp(key, "quantize.qat") == 0 && choice && strcmp(choice, "none") == 0) ||
-        (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+    if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
         (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;
     if (ent_json_string(member) == NULL)
@@ -49,6 +47,8 @@ static ent_status add_config(ent_json *to, const ent_config *config)
 {
     ent_json *tree = ent_json_new_object();
     ent_status st = ent_config_to_json(tree, config);
+    if (config->quantize.qat == ENT_QAT_NONE) /* as before there was any */
+        ent_json_remove(ent_json_member(tree, "quantize"), "qat");
     for (const ent_json *section = ent_json_first(tree); section; section = ent_json_next(section))
         for (const ent_json *member = ent_json_first(section); member && st == ENT_OK; member = ent_json_next(member))
             st = add_key(to, ent_json_key(section), member);

@@ -98,20 +98,7 @@ static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const
     return declare(out, d, name, size, 0, d->train && !d->adapted);
 }
 
-/* Scales of the projections, behind all other parameters: these stand where they stand without. */
-static ent_status declare_scales(ent_decoder *d)
-{
-    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
-        projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
-        char name[256];
-        snprintf(name, sizeof name, "%s_scale", proj->w->name);
-        ENT_TRY(declare(&proj->weight_scale, d, name, proj->w->shape[0], 0, true));
-        d->params.items[d->params.count - 1]->is_scale = true;
-    }
-    return ENT_OK;
-}
-
-static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora, bool rounded)
+static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
 {
     const ent_model_config *c = &d->config;
     const bool full = d->train && !d->adapted;
@@ -131,9 +118,7 @@ static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora, bool 
     d->lm_head = d->embed_tokens;
     if (!c->tie_word_embeddings)
         ENT_TRY(declare(&d->lm_head, d, "lm_head.weight", c->vocab_size, c->hidden_size, full));
-    if (rounded)
-        ENT_TRY(declare_scales(d));
-    return ent_params_seal(&d->params);
+    return ENT_OK;
 }
 
 ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
@@ -150,6 +135,19 @@ ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
     return ENT_OK;
 }
 
+/* Scales of the projections, behind all other parameters: these stand where they stand without. */
+static ent_status declare_scales(ent_decoder *d)
+{
+    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
+        projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        char name[256];
+        snprintf(name, sizeof name, "%s_scale", proj->w->name);
+        ENT_TRY(declare(&proj->weight_scale, d, name, proj->w->shape[0], 0, true));
+        d->params.items[d->params.count - 1]->is_scale = true;
+    }
+    return ENT_OK;
+}
+
 static ent_status make(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
                        bool rounded, size_t max_positions)
 {
@@ -163,7 +161,10 @@ static ent_status make(ent_decoder **out, const ent_model_config *config, const 
         d->dropout = lora->dropout;
     }
     ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
-    ENT_GO(declare_all(d, lora, rounded));
+    ENT_GO(declare_all(d, lora));
+    if (rounded)
+        ENT_GO(declare_scales(d));
+    ENT_GO(ent_params_seal(&d->params));
     ENT_GO(ent_decoder_set_positions(d, max_positions));
     *out = d;
     d = NULL;
@@ -185,31 +186,6 @@ static ent_real *own_values(ent_decoder *d, ent_tensor *t)
     assert(p->trainable);
     t->data = d->params.value + p->offset;
     return d->params.value + p->offset;
-}
-
-/* Scales have memory from the start: no file has them. */
-ent_status ent_decoder_new_rounded(ent_decoder **out, const ent_model_config *config, size_t max_positions)
-{
-    ENT_TRY(make(out, config, NULL, true, true, max_positions));
-    for (size_t i = 0; i < ent_decoder_projections(*out); i++)
-        own_values(*out, (*out)->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].weight_scale);
-    return ENT_OK;
-}
-
-void ent_decoder_init_scales(ent_decoder *d)
-{
-    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
-        const projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
-        const size_t n = proj->w->shape[1];
-        for (size_t r = 0; proj->weight_scale && r < proj->w->shape[0]; r++) {
-            const ent_real *w = ent_values(proj->w) + r * n;
-            ent_real most = 0;
-            for (size_t j = 0; j < n; j++)
-                most = w[j] > most ? w[j] : -w[j] > most ? -w[j] : most;
-            ent_values(proj->weight_scale)[r] =
-                most / ENT_FAKE_MOST > ENT_FAKE_LEAST ? most / ENT_FAKE_MOST : ENT_FAKE_LEAST;
-        }
-    }
 }
 
 void ent_decoder_init_adapters(ent_decoder *d, uint64_t seed)
@@ -257,4 +233,29 @@ void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
     for (size_t i = 0; i < ent_decoder_projections(d); i++)
         ent_decoder_projection(d, i)->compute = compute;
     d->lm_head->compute = compute;
+}
+
+/* Scales have memory from the start: no file has them. */
+ent_status ent_decoder_new_rounded(ent_decoder **out, const ent_model_config *config, size_t max_positions)
+{
+    ENT_TRY(make(out, config, NULL, true, true, max_positions));
+    for (size_t i = 0; i < ent_decoder_projections(*out); i++)
+        own_values(*out, (*out)->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].weight_scale);
+    return ENT_OK;
+}
+
+void ent_decoder_init_scales(ent_decoder *d)
+{
+    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
+        const projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        const size_t n = proj->w->shape[1];
+        for (size_t r = 0; proj->weight_scale && r < proj->w->shape[0]; r++) {
+            const ent_real *w = ent_values(proj->w) + r * n;
+            ent_real most = 0;
+            for (size_t j = 0; j < n; j++)
+                most = w[j] > most ? w[j] : -w[j] > most ? -w[j] : most;
+            ent_values(proj->weight_scale)[r] =
+                most / ENT_FAKE_MOST > ENT_FAKE_LEAST ? most / ENT_FAKE_MOST : ENT_FAKE_LEAST;
+        }
+    }
 }

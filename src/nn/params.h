@@ -12,8 +12,8 @@
 typedef struct ent_param {
     ent_tensor tensor; /* name, shape; data once bound or sealed */
     bool trainable;
-    bool is_scale; /* of the rounding of a weight: it must stay above 0 (src/quant/fake.h) */
     size_t offset; /* of a trainable one in the buffers, in elements */
+    bool is_scale; /* of the rounding of a weight: it must stay above 0 (src/quant/fake.h) */
 } ent_param;
 
 typedef struct ent_params {
