@@ -82,12 +82,14 @@ def gguf_file(path):
 
 
 class Adapter:
-    """PEFT's LoRA: y + alpha / r (x A^T) B^T, alpha / sqrt(r) with rslora; ranks and alphas by the first pattern that matches."""
-    def __init__(self, path):
-        self.p = json.load(open(path + "/adapter_config.json"))
+    """PEFT's LoRA: y + alpha / r (x A^T) B^T, alpha / sqrt(r) with rslora; alphas by the first pattern that matches. With a
+    magnitude (DoRA) the rows of W + alpha / r B A get that length. Modules that are saved whole take the place of w's."""
+    def __init__(self, path, w):
+        self.p, self.w, self.used = json.load(open(path + "/adapter_config.json")), w, set()
         self.t = {k: t.double() for k, t in safetensors(path + "/adapter_model.safetensors").items()}
-        assert all(re.search(r"\.lora_[AB]\.weight$", k) for k in self.t) and not self.p.get("use_dora"), "not plain LoRA"
-        self.used = set()
+        for k in [k for k in self.t if ".lora_" not in k]:
+            assert k[len(PREFIX):] in w and self.p["modules_to_save"], k
+            w[k[len(PREFIX):]] = self.t.pop(k)
 
     def alpha(self, name):
         p = self.p.get("alpha_pattern") or {}
@@ -99,12 +101,18 @@ class Adapter:
             return y
         a, b = (self.t[k] for k in keys)
         self.used.update(keys)
-        return y + self.alpha(name) / (len(a) ** 0.5 if self.p.get("use_rslora") else len(a)) * (x @ a.T) @ b.T
+        change = self.alpha(name) / (len(a) ** 0.5 if self.p.get("use_rslora") else len(a)) * b @ a
+        if self.p.get("use_dora"):
+            length, base = f"{PREFIX}{name}.lora_magnitude_vector", self.w[name + ".weight"]
+            self.used.add(length)
+            whole = base + change
+            change = (self.t[length] / whole.norm(dim=1))[:, None] * whole - base
+        return y + x @ change.T
 
 
 def check(name, path, adapter, probabilities, within):
     c, w = gguf_file(path) if path.endswith(".gguf") else folder(path)
-    lora = Adapter(adapter) if adapter != "-" else None
+    lora = Adapter(adapter, w) if adapter != "-" else None
     want = torch.frombuffer(bytearray(open(probabilities, "rb").read()), dtype=torch.float32).double()
     at, worst, losses = 0, 0.0, [0.0, 0.0]
     for line in open(ids_file):
