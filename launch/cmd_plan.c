@@ -1,18 +1,15 @@
 /* entrenar plan: memory and time of a training run, before any of it is done. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "launch/cmd.h"
 #include "launch/options.h"
 #include "launch/plan.h"
 
 typedef struct arguments {
-    const char *config;
-    const char **sets;
-    size_t n_sets;
-    ent_plan_options options;
+    const char *config, *network;
+    ent_option_texts sets;
+    int64_t ranks, per_machine; /* 0: not given */
     bool json, help;
 } arguments;
 
@@ -23,79 +20,56 @@ static const char usage[] =
     "unit; the machine's product rate, measured for about a second; and the time of a step. Where a unit takes less\n"
     "than about 20 s, one is run and timed; otherwise the time is what its products take at the measured rate. "
     "Nothing\n"
-    "is written.\n\n"
-    "  --set KEY=VALUE           sets a key of the config; KEY= takes it back\n"
-    "  --ranks N                 predicts a step on 1 to N ranks, each as fast as this process with its threads\n"
-    "  --per-machine M           ranks of one machine, for its memory (default: all; with --network 1)\n"
-    "  --network RATE,LATENCY    between ranks, such as 100Gbit,2us (default 80Gbit,1us: ranks of one machine)\n"
-    "  --json                    all numbers, as JSON\n\n"
-    "A step on n ranks: ceil(units / n) times a unit, then the sum of the gradients, then the update. The sum takes "
+    "is written.\n\n";
+
+static const char model[] =
+    "\nA step on n ranks: ceil(units / n) times a unit, then the sum of the gradients, then the update. The sum takes "
     "the\n"
     "shorter of a ring, 2 (n-1) latency + 2 (n-1)/n bytes/rate, and recursive doubling, ceil(log2 n) (latency +\n"
     "bytes/rate).\n";
 
-static bool count(size_t *out, const char *option, const char *text)
+#define AT(member) .offset = offsetof(arguments, member)
+
+static const ent_option options[] = {
+    {"CONFIG", NULL, ENT_OPTION_TEXT, AT(config)},
+    {"--set", "KEY=VALUE", ENT_OPTION_TEXTS, AT(sets), .help = "sets a key of the config; KEY= takes it back"},
+    {"--ranks", "N", ENT_OPTION_INT, AT(ranks), .low = 1, .high = 1000000,
+     .help = "predicts a step on 1 to N ranks, each as fast as this process with its threads"},
+    {"--per-machine", "M", ENT_OPTION_INT, AT(per_machine), .low = 1, .high = 1000000,
+     .help = "ranks of one machine, for its memory (default: all; with --network 1)"},
+    {"--network", "RATE,LATENCY", ENT_OPTION_TEXT, AT(network),
+     .help = "between ranks, such as 100Gbit,2us (default 80Gbit,1us: ranks of one machine)"},
+    {"--json", NULL, ENT_OPTION_FLAG, AT(json), .help = "all numbers, as JSON"},
+    {"--help", NULL, ENT_OPTION_FLAG, AT(help), .help = "show this"},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static ent_status parse(arguments *a, ent_plan_options *plan, int argc, char **argv)
 {
-    char *end;
-    errno = 0;
-    const long value = strtol(text, &end, 10);
-    if (errno || end == text || *end || value < 1 || value > 1000000) {
-        ent_fail(ENT_ECONFIG, "%s: expected an integer from 1 to 1000000, found \"%s\"", option, text);
-        return false;
-    }
-    *out = (size_t)value;
-    return true;
+    ENT_TRY(ent_options_read(a, options, N_OPTIONS, argc, argv));
+    *plan = (ent_plan_options){
+        .ranks = (size_t)a->ranks, .per_machine = (size_t)a->per_machine, .has_network = a->network != NULL};
+    if (a->network)
+        ENT_TRY(ent_network_parse(&plan->network, a->network));
+    if (a->help)
+        return ENT_OK;
+    if (a->config == NULL)
+        return ent_fail(ENT_ECONFIG, "expected a config");
+    if (a->ranks == 0 && (a->per_machine || a->network))
+        return ent_fail(ENT_ECONFIG, "--per-machine and --network act only with --ranks");
+    return ENT_OK;
 }
 
-/* False, with a message, if the command line isn't right. */
-static bool parse(arguments *a, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *key = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        const bool takes = strcmp(key, "--set") == 0 || strcmp(key, "--ranks") == 0 ||
-                           strcmp(key, "--per-machine") == 0 || strcmp(key, "--network") == 0;
-        bool right = true;
-        if (takes && value == NULL) {
-            ent_fail(ENT_ECONFIG, "%s: expected a value after it", key);
-            return false;
-        }
-        i += takes;
-        if (strcmp(key, "--set") == 0)
-            a->sets[a->n_sets++] = value;
-        else if (strcmp(key, "--ranks") == 0)
-            right = count(&a->options.ranks, key, value);
-        else if (strcmp(key, "--per-machine") == 0)
-            right = count(&a->options.per_machine, key, value);
-        else if (strcmp(key, "--network") == 0)
-            right = a->options.has_network = ent_network_parse(&a->options.network, value) == ENT_OK;
-        else if (strcmp(key, "--json") == 0)
-            a->json = true;
-        else if (strcmp(key, "--help") == 0 || strcmp(key, "-h") == 0)
-            a->help = true;
-        else if (key[0] == '-' || a->config)
-            right = ent_fail(ENT_ECONFIG, key[0] == '-' ? "unknown option %s" : "one config is expected, found also %s",
-                             key) == ENT_OK;
-        else
-            a->config = key;
-        if (!right)
-            return false;
-    }
-    if (a->config == NULL && !a->help)
-        return ent_fail(ENT_ECONFIG, "expected a config") == ENT_OK;
-    if (!a->help && a->options.ranks == 0 && (a->options.per_machine || a->options.has_network))
-        return ent_fail(ENT_ECONFIG, "--per-machine and --network act only with --ranks") == ENT_OK;
-    return true;
-}
-
-static ent_status plan(const arguments *a)
+static ent_status plan(const arguments *a, const ent_plan_options *how)
 {
     ent_status st;
     ent_config *config = NULL;
     ent_comm *comm = NULL;
     ent_run_plan p = {0};
-    ENT_GO(ent_config_load(&config, a->config, a->sets, a->n_sets));
+    ENT_GO(ent_config_load(&config, a->config, a->sets.items, a->sets.count));
     ENT_GO(ent_comm_self(&comm));
-    ENT_GO(ent_plan_make(&p, config, comm, &a->options));
+    ENT_GO(ent_plan_make(&p, config, comm, how));
     if (a->json)
         ENT_GO(ent_plan_print_json(&p));
     else
@@ -110,21 +84,21 @@ done:
 int ent_cmd_plan(int argc, char **argv)
 {
     arguments a = {0};
+    ent_plan_options how;
     int code = ENT_EXIT_USAGE;
-    a.sets = calloc((size_t)argc, sizeof *a.sets);
-    if (a.sets == NULL)
-        return ENT_EXIT_FAILED;
-    if (!parse(&a, argc, argv)) {
+    if (parse(&a, &how, argc, argv) != ENT_OK) {
         ent_options_complain("plan");
     } else if (a.help) {
         fputs(usage, stdout);
+        ent_options_help(options, N_OPTIONS);
+        fputs(model, stdout);
         code = ENT_EXIT_DONE;
     } else {
-        const ent_status st = plan(&a);
+        const ent_status st = plan(&a, &how);
         if (st != ENT_OK)
             fprintf(stderr, "entrenar: %s\n", ent_message());
         code = st == ENT_OK ? ENT_EXIT_DONE : st == ENT_ENOMEM ? ENT_EXIT_FAILED : ENT_EXIT_USAGE;
     }
-    free(a.sets);
+    free(a.sets.items);
     return code;
 }

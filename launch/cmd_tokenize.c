@@ -7,47 +7,35 @@
 #include "io/json.h"
 #include "io/jsonstring.h"
 #include "io/tokenizer_json.h"
+#include "launch/cmd.h"
+#include "launch/options.h"
 
-int ent_cmd_tokenize(int argc, char **argv);
-
-typedef struct options {
+typedef struct arguments {
     const char *tokenizer;
     bool special, decode, help;
-} options;
+} arguments;
 
-static const char help_text[] =
-    "usage: entrenar tokenize --tokenizer FILE|DIR [--special] [--decode]\n"
-    "\n"
-    "Reads one JSON string a line from standard input, and writes one array of token ids a line.\n"
-    "\n"
-    "  --tokenizer FILE|DIR  a tokenizer.json, or a folder that holds one\n"
-    "  --special             put the template's tokens around each text; with --decode, keep special tokens\n"
-    "  --decode              read one array of token ids a line, and write one JSON string a line\n"
-    "  --help                show this\n";
+static const char usage[] = "usage: entrenar tokenize --tokenizer FILE|DIR [--special] [--decode]\n\n"
+                            "Reads one JSON string a line from standard input, and writes one array of token ids a "
+                            "line.\n\n";
 
-static ent_status read_options(options *out, int argc, char **argv)
+#define AT(member) .offset = offsetof(arguments, member)
+
+static const ent_option options[] = {
+    {"--tokenizer", "FILE|DIR", ENT_OPTION_TEXT, AT(tokenizer), .help = "a tokenizer.json, or a folder that holds one"},
+    {"--special", NULL, ENT_OPTION_FLAG, AT(special),
+     .help = "put the template's tokens around each text; with --decode, keep special tokens"},
+    {"--decode", NULL, ENT_OPTION_FLAG, AT(decode),
+     .help = "read one array of token ids a line, and write one JSON string a line"},
+    {"--help", NULL, ENT_OPTION_FLAG, AT(help), .help = "show this"},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static ent_status parse(arguments *a, int argc, char **argv)
 {
-    *out = (options){0};
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strcmp(arg, "--special") == 0)
-            out->special = true;
-        else if (strcmp(arg, "--decode") == 0)
-            out->decode = true;
-        else if (strcmp(arg, "--help") == 0)
-            out->help = true;
-        else if (strncmp(arg, "--tokenizer=", 12) == 0)
-            out->tokenizer = arg + 12;
-        else if (strcmp(arg, "--tokenizer") != 0)
-            return ent_fail(ENT_EINVAL, "tokenize: unknown argument \"%s\"", arg);
-        else if (i + 1 == argc)
-            return ent_fail(ENT_EINVAL, "tokenize: --tokenizer: expected a file or folder");
-        else
-            out->tokenizer = argv[++i];
-    }
-    if (!out->help && (out->tokenizer == NULL || *out->tokenizer == 0))
-        return ent_fail(ENT_EINVAL, "tokenize: --tokenizer FILE|DIR is missing");
-    return ENT_OK;
+    ENT_TRY(ent_options_read(a, options, N_OPTIONS, argc, argv));
+    return a->help || (a->tokenizer && *a->tokenizer) ? ENT_OK : ent_fail(ENT_ECONFIG, "expected --tokenizer");
 }
 
 /* Puts the line in front of a fault's message, for the tokenizer does not know it. */
@@ -114,7 +102,7 @@ done:
     return st;
 }
 
-static ent_status run_line(const ent_tokenizer *t, const options *o, const char *line, size_t n, size_t number)
+static ent_status run_line(const ent_tokenizer *t, const arguments *o, const char *line, size_t n, size_t number)
 {
     char where[32];
     char *answer = NULL;
@@ -130,7 +118,7 @@ static ent_status run_line(const ent_tokenizer *t, const options *o, const char 
     return st;
 }
 
-static ent_status run(const options *o)
+static ent_status run(const arguments *o)
 {
     ent_tokenizer *t = NULL;
     char *line = NULL;
@@ -158,16 +146,17 @@ done:
 
 int ent_cmd_tokenize(int argc, char **argv)
 {
-    options o;
-    if (read_options(&o, argc, argv) != ENT_OK) {
-        fprintf(stderr, "entrenar: %s\n%s", ent_message(), "entrenar: see entrenar tokenize --help\n");
-        return 2;
+    arguments a = {0};
+    if (parse(&a, argc, argv) != ENT_OK)
+        return ent_options_complain("tokenize");
+    if (a.help) {
+        fputs(usage, stdout);
+        ent_options_help(options, N_OPTIONS);
+        return ENT_EXIT_DONE;
     }
-    if (o.help)
-        return fputs(help_text, stdout) == EOF || fflush(stdout) == EOF ? 1 : 0;
-    if (run(&o) != ENT_OK) {
+    if (run(&a) != ENT_OK) {
         fprintf(stderr, "entrenar: %s\n", ent_message());
-        return 1;
+        return ENT_EXIT_FAILED;
     }
-    return 0;
+    return ENT_EXIT_DONE;
 }

@@ -83,7 +83,7 @@ plan_refused() { # part of the message, arguments...
   if [ $found = 2 ] && [ ! -s said ] && grep -qF -- "$part" err; then ok "refused: $(cat err)"; else bad "plan $*: exit $found, $(cat said err)"; fi
 }
 plan_refused "expected a config"
-plan_refused "one config is expected" config.yaml config.yaml
+plan_refused "CONFIG: expected once" config.yaml config.yaml
 plan_refused "unknown option --fast" config.yaml --fast
 plan_refused "--ranks: expected an integer" config.yaml --ranks 0
 plan_refused "--network: expected a rate" config.yaml --ranks 2 --network fast

@@ -33,10 +33,11 @@ same() { # what, folder, folder
   check "$1: adapter" cmp "$2/adapter/adapter_model.safetensors" "$3/adapter/adapter_model.safetensors"
   check "$1: losses" sh -c "cut -d, -f1-6 '$2'/metrics.jsonl >a; cut -d, -f1-6 '$3'/metrics.jsonl >b; cmp a b"
 }
-for n in 0 2 3; do for t in 1 2; do
+for world in "${WORLDS[@]}"; do
+  read -r n t <<<"$world"
   check "$n ranks, $t threads" run "out-$n-$t" "$n" "$t"
   same "$n ranks, $t threads" out "out-$n-$t"
-done; done
+done
 OTHER=(--set data.packing=true --set data.shuffle=true --set data.seq_len=96 --set training.max_steps=6 --set training.batch_size=5
   --set lora.path= --set lora.rank=4 --set lora.dropout=0.3 --set lora.target_modules=all-linear)
 check "packed: reference" run packed 0 1 "${OTHER[@]}"

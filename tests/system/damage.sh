@@ -3,7 +3,7 @@
 # why, and ends with the bits it had. usage: damage.sh BIN SOURCE [SAMPLES [SEED]]
 HERE=$(realpath "$(dirname "$0")")
 . "$HERE/lib.sh" "$@"
-SAMPLES=${3:-20}; SEED=${4:-$(date +%s)}
+SAMPLES=${3:-$(thorough && echo 100 || echo 8)}; SEED=${4:-$(date +%s)}
 echo "      seed $SEED"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 T=("$BIN/entrenar-train" config.yaml --quiet --set training.max_steps=4 --set checkpoint.every=1 --set checkpoint.keep=3)

@@ -2,16 +2,16 @@
 # A disk that is full, or fails, at any call that changes the run's folder: the run ends with 1, or 2 if nothing was
 # begun, and one line that names the file and the cause, or has lost nothing; what was saved before stays usable. Then the
 # real things: a full file system, one that may not be written, a folder that goes away while the run works in it.
-# usage: disk_errors.sh BIN SOURCE FAULT_LIBRARY [all]    all: both notations of metadata, every error at every call
+# usage: disk_errors.sh BIN SOURCE FAULT_LIBRARY    with --thorough: both notations of metadata, every error at every call
 [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm # a sync costs nothing there
 . "$(dirname "$0")/lib.sh" "$@"
-BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE"); FAULT=$(realpath "$3"); scope=${4:-some}
+BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE"); FAULT=$(realpath "$3")
 . "$(dirname "$0")/fault_job.sh"
-every=2; ldd "$BIN/entrenar-train" | grep -q libasan && every=28
-[ "$scope" = all ] && every=1
+every=2; sanitized && every=28
+thorough && every=1
 echo "note  each kind of error at every ${every}th call"
 for metadata in json yaml; do
-  [ $metadata = json ] || [ "$scope" = all ] || continue
+  [ $metadata = json ] || thorough || continue
   if python3 "$SOURCE/tests/system/disk_errors.py" "$BIN/entrenar-train" "$FAULT" "$WORK/job" $metadata $every
   then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 done

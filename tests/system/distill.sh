@@ -49,9 +49,10 @@ for kind in adapter full two; do
   esac
   options+=(--set training.max_steps=12 --set training.batch_size=7)
   check "$kind: reference" run $kind 0 1 "${options[@]}"
-  for n in 0 1 3; do
-    check "$kind: $n ranks, 2 threads" run $kind-$n $n 2 "${options[@]}"
-    same "$kind: $n ranks" $kind $kind-$n
+  for world in "${WORLDS[@]}"; do
+    read -r n t <<<"$world"
+    check "$kind: $n ranks, $t threads" run $kind-$n-$t $n $t "${options[@]}"
+    same "$kind: $n ranks" $kind $kind-$n-$t
   done
   check "$kind: layers computed again" run $kind-again 0 1 "${options[@]}" --set compute.recompute=layer
   same "$kind: computed again" $kind $kind-again

@@ -91,7 +91,7 @@ refuses 1 "y.bin: byte 8: " inspect y.bin
 refuses 2 "GGUF can be compared with GGUF and a model's weights, found checkpoint" inspect --diff q8_0.gguf run
 refuses 2 "adapter.gguf: general.type: expected model" inspect --diff adapter.gguf model
 refuses 1 'has no tensor "attn_q"; it has blk.0.attn_q.weight' inspect q8_0.gguf --tensor attn_q
-if ! ldd "$E" | grep -q libasan; then # which takes memory of its own
+if ! sanitized; then # which takes memory of its own
   check "larger than what it takes of memory" "${P[@]}" large made
   tail -1 "$WORK/log"
 fi

@@ -82,10 +82,11 @@ same() { # what, folder, folder
   check "$1: adapter" cmp "$2/adapter/adapter_model.safetensors" "$3/adapter/adapter_model.safetensors"
   check "$1: losses" sh -c "cut -d, -f1-6 '$2'/metrics.jsonl >a; cut -d, -f1-6 '$3'/metrics.jsonl >b; cmp a b"
 }
-for n in 0 2 3; do for t in 1 2; do
+for world in "${WORLDS[@]}"; do
+  read -r n t <<<"$world"
   check "$n ranks, $t threads" run "out-$n-$t" "$n" "$t"
   same "$n ranks, $t threads" out "out-$n-$t"
-done; done
+done
 check "layers computed again" run recomputed 2 1 --set compute.recompute=layer
 same "layers computed again" out recomputed
 OTHER=(--set data.packing=true --set data.shuffle=true --set data.seq_len=96 --set training.max_steps=6 --set training.batch_size=5

@@ -8,6 +8,11 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_va
 # Tests run beside one another: threads that wait give their core away at once.
 export OMP_WAIT_POLICY=passive
 failed=0; passed=0
+# The long tests look at a sample, or at all with launch/check --thorough, which has hours where launch/check has minutes.
+thorough() { [ -n "${ENT_THOROUGH:-}" ]; }
+sanitized() { ldd "$BIN/entrenar-train" | grep -q libasan; }
+# Numbers of ranks and threads, for runs that give the same bits on each.
+WORLDS=("0 2" "2 1" "3 2"); thorough && WORLDS=("0 1" "0 2" "2 1" "2 2" "3 1" "3 2")
 ok()  { passed=$((passed + 1)); echo "ok    $*"; }
 bad() { failed=$((failed + 1)); echo "FAIL  $*"; }
 check() { # what, command...: if it fails, what its programs said is shown before mpirun's words

@@ -36,7 +36,7 @@ if "$BIN/entrenar-train" config.yaml --dry-run --set compute.precision=bf16 | gr
 else
   echo "note  ranks of mixed CPUs are tried where the CPU multiplies bf16: here all compute alike"
 fi
-if ldd "$BIN/entrenar" | grep -q libasan; then
+if sanitized; then
   echo "note  out of memory is tried in the release build only: the address sanitizer can't run under a limit of addresses"
 else
   cp -r model large; sed -i 's/"vocab_size": 512/"vocab_size": 300000/' large/config.json

@@ -3,7 +3,7 @@
 # an undisturbed one.
 # usage: random_kills.sh BIN SOURCE [KILLS [SEED]]
 . "$(dirname "$0")/lib.sh" "$@"
-KILLS=${3:-12}; SEED=${4:-$(date +%s)}; RANDOM=$SEED
+KILLS=${3:-$(thorough && echo 100 || echo 6)}; SEED=${4:-$(date +%s)}; RANDOM=$SEED
 echo "      $KILLS kills, seed $SEED"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 cp train.jsonl val.jsonl # learned by heart: every evaluation is the best so far, and its adapter is kept

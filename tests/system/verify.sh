@@ -6,7 +6,7 @@ HERE=$(realpath "$(dirname "$0")")
 . "$HERE/lib.sh" "$@"
 export PYTHONDONTWRITEBYTECODE=1
 BIN=$(realpath "$BIN"); DATA=$(realpath "$DATA"); E=$BIN/entrenar; SEED=${4:-$(date +%s)}
-SAMPLES=${3:-$(ldd "$E" | grep -q libasan && echo 6 || echo 24)}
+SAMPLES=${3:-$(sanitized && echo 6 || echo 24)}
 echo "      seed $SEED"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 damage() { check "damage: $*" python3 "$HERE/verify.py" "$E" "${@:1:3}" "$SAMPLES" "$((SAMPLES / 6))" "$SEED" "${@:4}"; tail -1 "$WORK/log"; }
