@@ -6,7 +6,7 @@
 #include "src/quant/fake.h"
 
 enum { W, SCALE };
-enum { ROWS_IN_TILE = 8, LANES = 16 };
+enum { ROWS_IN_TILE = 8, PIECE = 256, LANES = 16 };
 
 typedef struct fake_ctx {
     ent_real gain;
@@ -29,51 +29,47 @@ static void forward(ent_node *node)
     ent_tiles(node->out->shape[0], ROWS_IN_TILE, forward_rows, node);
 }
 
-/* dw += dy where -127 < w / s < 127: rounding counts as the identity, an end of the range as a constant. */
-static void weight_gradient(ent_real *dw, const ent_real *dy, const ent_real *w, ent_real s, size_t n)
+/* A piece of a row, with x = w / s. dw += dy inside the range, where rounding counts as the identity, and nothing
+ * outside, where y is a constant; slopes = dy dy/ds, which is round(x) - x inside, and its end outside. */
+static void slopes_of(ent_real *slopes, ent_real *dw, const ent_real *dy, const ent_real *w, ent_real s, size_t n)
 {
     for (size_t j = 0; j < n; j++) {
-        const ent_real x = w[j] / s;
-        dw[j] += x > -ENT_FAKE_MOST && x < ENT_FAKE_MOST ? dy[j] : 0;
+        const ent_real x = w[j] / s, rounded = ent_fake_round(ent_fake_hold(x));
+        const ent_real inside = x > -ENT_FAKE_MOST && x < ENT_FAKE_MOST ? 1 : 0;
+        slopes[j] = dy[j] * (rounded - (inside != 0 ? x : 0));
+        dw[j] += inside * dy[j];
     }
 }
 
-/* dy/ds: round(x) - x with x = w / s inside the range, its end outside. */
-static inline double slope(ent_real dy, ent_real w, ent_real s)
+static void row_gradient(ent_real *dw, ent_real *ds, const fake_ctx *ctx, const ent_real *dy, const ent_real *w,
+                         ent_real s, size_t n)
 {
-    const ent_real x = w / s, held = ent_fake_round(ent_fake_hold(x));
-    const ent_real inside = x > -ENT_FAKE_MOST && x < ENT_FAKE_MOST ? x : 0;
-    return (double)(dy * (held - inside));
-}
-
-/* The sum of dy dy/ds over a row, by lanes that are added in order. */
-static double scale_gradient(const ent_real *dy, const ent_real *w, ent_real s, size_t n)
-{
+    ent_real slopes[PIECE], unwanted[PIECE] = {0};
     double sums[LANES] = {0}, sum = 0;
-    size_t j = 0;
-    for (; j + LANES <= n; j += LANES)
-        for (size_t k = 0; k < LANES; k++)
-            sums[k] += slope(dy[j + k], w[j + k], s);
-    for (; j < n; j++)
-        sums[j % LANES] += slope(dy[j], w[j], s);
+    for (size_t first = 0; first < n; first += PIECE) {
+        const size_t count = n - first < PIECE ? n - first : PIECE;
+        slopes_of(slopes, dw ? dw + first : unwanted, dy + first, w + first, s, count);
+        size_t j = 0;
+        for (; j + LANES <= count; j += LANES)
+            for (size_t k = 0; k < LANES; k++)
+                sums[k] += (double)slopes[j + k];
+        for (; j < count; j++)
+            sums[j % LANES] += (double)slopes[j];
+    }
     for (size_t k = 0; k < LANES; k++)
         sum += sums[k];
-    return sum;
+    if (ds)
+        *ds += (ent_real)((double)ctx->gain * sum);
 }
 
 static void backward_rows(void *context, size_t begin, size_t end)
 {
     const ent_node *node = context;
-    const fake_ctx *ctx = node->ctx;
     const size_t n = node->out->shape[1];
-    for (size_t i = begin; i < end; i++) {
-        const ent_real *w = ent_values(node->in[W]) + i * n, s = ent_values(node->in[SCALE])[i];
-        const ent_real *dy = node->out->grad + i * n;
-        if (node->in[W]->grad)
-            weight_gradient(node->in[W]->grad + i * n, dy, w, s, n);
-        if (node->in[SCALE]->grad)
-            node->in[SCALE]->grad[i] += (ent_real)((double)ctx->gain * scale_gradient(dy, w, s, n));
-    }
+    ent_real *const dw = node->in[W]->grad, *const ds = node->in[SCALE]->grad;
+    for (size_t i = begin; i < end; i++)
+        row_gradient(dw ? dw + i * n : NULL, ds ? ds + i : NULL, node->ctx, node->out->grad + i * n,
+                     ent_values(node->in[W]) + i * n, ent_values(node->in[SCALE])[i], n);
 }
 
 static void backward(ent_node *node)
