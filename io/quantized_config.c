@@ -60,23 +60,41 @@ static ent_status expect_number(const ent_json *object, const char *key, double 
 
 /* --- compressed-tensors --- */
 
-static ent_status read_weights(ent_quantized_scheme *s, const ent_json *weights, const char *path)
+/* What weights and activations share: 8 bits, whole numbers. */
+static ent_status read_codes(bool *asymmetric, const ent_json *args, const place *at)
 {
     static const char *const known[] = {"num_bits",        "type",        "symmetric",
                                         "strategy",        "group_size",  "observer",
                                         "observer_kwargs", "scale_dtype", "zp_dtype"};
+    bool symmetric;
+    if (!ent_json_is_object(args))
+        return ent_fail(ENT_EFORMAT, "%s: %.*s: expected an object", at->path, (int)strlen(at->prefix) - 1, at->prefix);
+    ENT_TRY(check_keys(args, known, COUNT(known), at));
+    ENT_TRY(expect_number(args, "num_bits", 8, at));
+    ENT_TRY(expect_text(args, "type", "int", false, at));
+    ENT_TRY(ent_json_get_bool(&symmetric, args, "symmetric", at->path));
+    *asymmetric = !symmetric;
+    return ENT_OK;
+}
+
+/* Absent, or static ones. */
+static ent_status read_inputs(ent_quantized_scheme *s, const ent_json *inputs, const char *path)
+{
+    const place at = {path, "quantization_config.config_groups.group_0.input_activations."};
+    if (ent_json_is_null(inputs))
+        return ENT_OK;
+    s->inputs = true;
+    ENT_TRY(read_codes(&s->asymmetric_inputs, inputs, &at));
+    return expect_text(inputs, "strategy", "tensor", false, &at);
+}
+
+static ent_status read_weights(ent_quantized_scheme *s, const ent_json *weights, const char *path)
+{
     const place at = {path, "quantization_config.config_groups.group_0.weights."};
     const ent_json *strategy = ent_json_member(weights, "strategy");
     const char *text = ent_json_string(strategy);
-    bool symmetric;
     int64_t group = 0;
-    if (!ent_json_is_object(weights))
-        return ent_fail(ENT_EFORMAT, "%s: %.*s: expected an object", path, (int)strlen(at.prefix) - 1, at.prefix);
-    ENT_TRY(check_keys(weights, known, COUNT(known), &at));
-    ENT_TRY(expect_number(weights, "num_bits", 8, &at));
-    ENT_TRY(expect_text(weights, "type", "int", false, &at));
-    ENT_TRY(ent_json_get_bool(&symmetric, weights, "symmetric", path));
-    s->asymmetric = !symmetric;
+    ENT_TRY(read_codes(&s->asymmetric, weights, &at));
     size_t i = 0;
     while (i < COUNT(strategies) && !(text && strcmp(text, strategies[i]) == 0))
         i++;
@@ -99,7 +117,7 @@ static ent_status read_int8(ent_quantized_scheme *s, const ent_json *q, const ch
 {
     static const char *const known[] = {"quant_method", "format",  "quantization_status",     "config_groups",
                                         "ignore",       "version", "global_compression_ratio"};
-    static const char *const group_known[] = {"targets", "weights", "format"};
+    static const char *const group_known[] = {"targets", "weights", "input_activations", "format"};
     const place at = {path, "quantization_config."}, in_group = {path, "quantization_config.config_groups.group_0."};
     s->kind = ENT_QUANTIZED_INT8;
     ENT_TRY(check_keys(q, known, COUNT(known), &at));
@@ -115,6 +133,7 @@ static ent_status read_int8(ent_quantized_scheme *s, const ent_json *q, const ch
     const char *target = ent_json_string(ent_json_first(targets));
     if (!ent_json_is_array(targets) || ent_json_count(targets) != 1 || target == NULL || strcmp(target, "Linear") != 0)
         return ent_fail(ENT_EUNSUPPORTED, "%s: %stargets: expected [\"Linear\"]", path, in_group.prefix);
+    ENT_TRY(read_inputs(s, ent_json_member(group, "input_activations"), path));
     return read_weights(s, ent_json_member(group, "weights"), path);
 }
 
@@ -176,6 +195,19 @@ done:
     return st;
 }
 
+static void put_codes(ent_json *to, bool asymmetric, const char *strategy, size_t group)
+{
+    ent_json_add_int(to, "num_bits", 8);
+    ent_json_add_string(to, "type", "int");
+    ent_json_add_bool(to, "symmetric", !asymmetric);
+    ent_json_add_string(to, "strategy", strategy);
+    if (group)
+        ent_json_add_int(to, "group_size", (int64_t)group);
+    else
+        ent_json_add_null(to, "group_size");
+    ent_json_add_bool(to, "dynamic", false);
+}
+
 static void put_int8(ent_json *q, const ent_quantized_scheme *s, const char *observer)
 {
     ent_json_add_string(q, "quant_method", "compressed-tensors");
@@ -184,18 +216,13 @@ static void put_int8(ent_json *q, const ent_quantized_scheme *s, const char *obs
     ent_json *group = ent_json_add_object(ent_json_add_object(q, "config_groups"), "group_0");
     ent_json_add_string(ent_json_add_array(group, "targets"), NULL, "Linear");
     ent_json *w = ent_json_add_object(group, "weights");
-    ent_json_add_int(w, "num_bits", 8);
-    ent_json_add_string(w, "type", "int");
-    ent_json_add_bool(w, "symmetric", !s->asymmetric);
-    ent_json_add_string(w, "strategy", strategies[s->per]);
-    if (s->per == ENT_PTQ_GROUP)
-        ent_json_add_int(w, "group_size", (int64_t)s->group_size);
-    else
-        ent_json_add_null(w, "group_size");
-    ent_json_add_bool(w, "dynamic", false);
+    put_codes(w, s->asymmetric, strategies[s->per], s->per == ENT_PTQ_GROUP ? s->group_size : 0);
     if (observer)
         ent_json_add_string(w, "observer", observer);
-    ent_json_add_null(group, "input_activations");
+    if (s->inputs)
+        put_codes(ent_json_add_object(group, "input_activations"), s->asymmetric_inputs, "tensor", 0);
+    else
+        ent_json_add_null(group, "input_activations");
     ent_json_add_null(group, "output_activations");
     ent_json_add_string(ent_json_add_array(q, "ignore"), NULL, "lm_head");
 }

@@ -11,18 +11,23 @@
 #include "src/base/tiles.h"
 #include "src/quant/nf4.h"
 
+static const char weight_end[] = ".weight";
 static const char nf4_state[] = ".quant_state.bitsandbytes__nf4";
 static const char *const nf4_parts[] = {".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", nf4_state};
+
+static const char *const int8_parts_of[] = {"_scale", "_zero_point"};
+static const char *const input_parts[] = {".input_scale", ".input_zero_point"}; /* of the module */
 
 struct ent_quantized {
     void **owned; /* made of the files: numbers, scales, copies of what is misaligned there */
     size_t count, capacity;
 };
 
-/* Row scales of a weight in I8, for the parameter of its name. */
+/* What a parameter gets beside its numbers: scales of its rows, what its input is rounded to. */
 typedef struct scaled {
     const char *name;
     const float *scales;
+    const ent_input_rounding *input;
 } scaled;
 
 typedef struct job {
@@ -66,11 +71,18 @@ static ent_status take(void *out, job *j, size_t count, size_t size, const char 
 
 /* --- parts --- */
 
-/* NAME and suffix; NULL: the file has none of this name. */
+static bool is_input(const char *suffix)
+{
+    return strncmp(suffix, ".input_", strlen(".input_")) == 0;
+}
+
+/* NAME and suffix, of an input that of its module; NULL: the file has none of this name. */
 static ent_status find_part(const ent_st_tensor **out, const job *j, const ent_st_tensor *w, const char *suffix)
 {
     char *name;
-    ENT_TRY(ent_format(&name, "%s%s", w->name, suffix));
+    const size_t n = strlen(w->name),
+                 module = is_input(suffix) && ent_path_ends_with(w->name, weight_end) ? n - strlen(weight_end) : n;
+    ENT_TRY(ent_format(&name, "%.*s%s", (int)module, w->name, suffix));
     *out = ent_safetensors_find(j->files, name);
     free(name);
     return ENT_OK;
@@ -80,7 +92,7 @@ static ent_status need_part(const ent_st_tensor **out, const job *j, const ent_s
 {
     ENT_TRY(find_part(out, j, w, suffix));
     return *out ? ENT_OK
-                : ent_fail(ENT_EFORMAT, "%s: missing tensor %s%s: %s is %s", w->file, w->name, suffix, w->name,
+                : ent_fail(ENT_EFORMAT, "%s: missing tensor: %s of %s, which is %s", w->file, suffix + 1, w->name,
                            ent_st_type_name(w->type));
 }
 
@@ -185,10 +197,38 @@ static ent_status int8_parts(int8_weight *out, job *j, const ent_st_tensor *w)
     return ENT_OK;
 }
 
+/* What x of the product with w is rounded to. */
+static ent_status read_input(const ent_input_rounding **out, job *j, const ent_st_tensor *w)
+{
+    const ent_st_tensor *scale, *zero = NULL;
+    const size_t one = 1;
+    const float *value;
+    ent_input_rounding *r;
+    ENT_TRY(need_part(&scale, j, w, input_parts[0]));
+    ENT_TRY(check_shape(scale, 1, &one));
+    ENT_TRY(floats_of(&value, j, scale));
+    if (*value <= 0)
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected a number above 0, found %g", scale->file, scale->name,
+                        (double)*value);
+    if (j->scheme->asymmetric_inputs) {
+        ENT_TRY(need_part(&zero, j, w, input_parts[1]));
+        ENT_TRY(check_type(zero, ENT_ST_I8));
+        ENT_TRY(check_shape(zero, 1, &one));
+    }
+    ENT_TRY(take(&r, j, 1, sizeof *r, w->name));
+    *r = (ent_input_rounding){*value, 1 / *value, zero ? *(const int8_t *)zero->data : 0, zero ? -128 : -127};
+    *out = r;
+    return ENT_OK;
+}
+
 /* `t`: what is bound for w. In place where the core has such weights; else as numbers. */
 static ent_status read_int8(ent_st_tensor *t, job *j, const ent_st_tensor *w, const ent_param *param)
 {
     int8_weight q;
+    scaled *s = &j->scaled[j->n_scaled++];
+    *s = (scaled){.name = w->name};
+    if (j->scheme->inputs)
+        ENT_TRY(read_input(&s->input, j, w));
     ENT_TRY(int8_parts(&q, j, w));
     if (j->way == ENT_QUANTIZED_AS_STORED && ent_quantized_is_in_place(j->scheme) && !param->trainable) {
         if (j->scheme->per == ENT_PTQ_TENSOR) {
@@ -199,7 +239,7 @@ static ent_status read_int8(ent_st_tensor *t, job *j, const ent_st_tensor *w, co
             q.scales = same;
         }
         t->dtype = ENT_DTYPE_I8;
-        j->scaled[j->n_scaled++] = (scaled){w->name, q.scales};
+        s->scales = q.scales;
         return ENT_OK;
     }
     ENT_TRY(take(&q.numbers, j, w->bytes, sizeof *q.numbers, w->name));
@@ -336,24 +376,27 @@ static ent_status read_plain(ent_st_tensor *t, job *j, const ent_st_tensor *w)
     return ENT_OK;
 }
 
-/* Whether t is a part of a quantised weight, which is there. */
+/* Whether t is the part `suffix` of a quantised weight, which is there. */
+static bool is_part_of(const job *j, const ent_st_tensor *t, const char *suffix)
+{
+    char name[512];
+    const size_t n = strlen(t->name), m = strlen(suffix);
+    if (n <= m || n >= sizeof name - sizeof weight_end || !ent_path_ends_with(t->name, suffix))
+        return false;
+    memcpy(name, t->name, n - m);
+    strcpy(name + (n - m), is_input(suffix) ? weight_end : "");
+    const ent_st_tensor *w = ent_safetensors_find(j->files, name);
+    return w && w->type == (j->scheme->kind == ENT_QUANTIZED_INT8 ? ENT_ST_I8 : ENT_ST_U8);
+}
+
 static bool is_part(const job *j, const ent_st_tensor *t)
 {
-    static const char *const int8_parts[] = {"_scale", "_zero_point"};
-    const bool int8 = j->scheme->kind == ENT_QUANTIZED_INT8;
-    const char *const *parts = int8 ? int8_parts : nf4_parts;
-    for (size_t k = 0; k < (int8 ? 2 : 5); k++) {
-        char name[512];
-        const size_t n = strlen(t->name), m = strlen(parts[k]);
-        if (n <= m || n - m >= sizeof name || !ent_path_ends_with(t->name, parts[k]))
-            continue;
-        memcpy(name, t->name, n - m);
-        name[n - m] = '\0';
-        const ent_st_tensor *w = ent_safetensors_find(j->files, name);
-        if (w && w->type == (int8 ? ENT_ST_I8 : ENT_ST_U8))
-            return true;
-    }
-    return false;
+    bool part = false;
+    for (size_t k = 0; k < 5 && j->scheme->kind == ENT_QUANTIZED_NF4; k++)
+        part = part || is_part_of(j, t, nf4_parts[k]);
+    for (size_t k = 0; k < 2 && j->scheme->kind == ENT_QUANTIZED_INT8; k++)
+        part = part || is_part_of(j, t, int8_parts_of[k]) || (j->scheme->inputs && is_part_of(j, t, input_parts[k]));
+    return part;
 }
 
 static ent_status read_one(job *j, const ent_st_tensor *w, bool tied)
@@ -384,8 +427,11 @@ ent_status ent_quantized_bind(ent_quantized **out, ent_params *params, const ent
     for (size_t i = 0; i < n; i++)
         ENT_GO(read_one(&j, ent_safetensors_at(files, i), tied));
     ENT_GO(ent_bind_tensors(params, j.tensors, j.n_tensors, false, folder));
-    for (size_t i = 0; i < j.n_scaled; i++)
-        ent_params_find(params, j.scaled[i].name)->tensor.row_scales = j.scaled[i].scales;
+    for (size_t i = 0; i < j.n_scaled; i++) {
+        ent_tensor *t = &ent_params_find(params, j.scaled[i].name)->tensor;
+        t->row_scales = j.scaled[i].scales;
+        t->input = j.scaled[i].input;
+    }
     *out = j.kept;
     j.kept = NULL;
 done:

@@ -4,18 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/path.h"
 #include "io/safetensors_header.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
 #include "src/quant/nf4.h"
 
-enum { MAX_PARTS = 6, NF4_TILE = 1 << 14 };
+enum { MAX_PARTS = 6 /* of NF4; int8 has at most five */, NF4_TILE = 1 << 14 };
 
 /* What of a tensor of the model a tensor of the file is. */
 typedef enum {
     NUMBERS, /* as they come: also codes of int8 */
     SCALES,
     ZEROS,
+    INPUT_SCALE,
+    INPUT_ZERO,
     NF4_CODES,
     NF4_ABSMAX,
     NF4_MAP,
@@ -55,11 +58,13 @@ typedef struct job {
 
 /* --- the list --- */
 
-/* One more tensor of the file, NAME of tensor i and `suffix`. */
+/* One more tensor of the file, NAME of tensor i and `suffix`; of an input that of its module. */
 static ent_status add(job *j, size_t i, part_kind kind, const char *suffix, ent_st_tensor t)
 {
     char *name;
-    ENT_TRY(ent_format(&name, "%s%s", j->tensors[i].name, suffix));
+    const size_t n = strlen(j->tensors[i].name);
+    const bool input = (kind == INPUT_SCALE || kind == INPUT_ZERO) && ent_path_ends_with(j->tensors[i].name, ".weight");
+    ENT_TRY(ent_format(&name, "%.*s%s", (int)(input ? n - strlen(".weight") : n), j->tensors[i].name, suffix));
     t.name = name;
     j->files[j->n_parts] = t;
     j->parts[j->n_parts++] = (part){kind, i};
@@ -78,7 +83,14 @@ static ent_status add_int8(job *j, size_t i)
     ENT_TRY(add(j, i, NUMBERS, "", *t));
     ENT_TRY(add(j, i, SCALES, "_scale", scale));
     scale.dtype = ENT_DTYPE_I8;
-    return s->asymmetric ? add(j, i, ZEROS, "_zero_point", scale) : ENT_OK;
+    if (s->asymmetric)
+        ENT_TRY(add(j, i, ZEROS, "_zero_point", scale));
+    if (!s->inputs)
+        return ENT_OK;
+    ent_st_tensor input = {.dtype = ENT_DTYPE_F32, .n_dims = 1, .shape = {1}};
+    ENT_TRY(add(j, i, INPUT_SCALE, ".input_scale", input));
+    input.dtype = ENT_DTYPE_I8;
+    return s->asymmetric_inputs ? add(j, i, INPUT_ZERO, ".input_zero_point", input) : ENT_OK;
 }
 
 static ent_status add_nf4(job *j, size_t i)
@@ -231,6 +243,12 @@ static ent_status read_part(float *out, void *context, size_t k, size_t first, s
         break;
     case ZEROS:
         from_codes(out, j->scales[i].zeros + first, n);
+        break;
+    case INPUT_SCALE:
+        *out = j->scales[i].input_scale;
+        break;
+    case INPUT_ZERO:
+        *out = j->scales[i].input_zero;
         break;
     case NF4_CODES:
         return read_codes(out, j, i, first, n);

@@ -9,6 +9,8 @@
 typedef struct ent_quantized_scales {
     const float *scales;
     const int8_t *zeros; /* NULL where the scheme is symmetric */
+    float input_scale;   /* of static activations */
+    int8_t input_zero;
 } ent_quantized_scales;
 
 typedef struct ent_quantized_write_options {

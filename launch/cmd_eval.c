@@ -150,7 +150,7 @@ static ent_status evaluate_data(evaluation *e)
     ent_status st;
     ent_eval_data data = {0};
     ENT_GO(ent_comm_agree(e->comm, ent_eval_data_open(&data, &e->arguments->eval, &e->model, e->arguments->model)));
-    ENT_GO(ent_eval_data_run(&data, e->model.decoder, e->comm));
+    ENT_GO(ent_eval_data_run(&data, e->model.decoder, e->comm, 0));
     if (e->comm->rank == 0)
         ENT_GO(tell_data(e, &data));
 done:

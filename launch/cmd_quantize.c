@@ -35,8 +35,8 @@ static const char *const strategies[] = {
 
 typedef struct arguments {
     ent_quantize_options options;
-    int format, observer, per; /* -1: not said */
-    double percentile;         /* 0: not said */
+    int format, observer, per, activations; /* -1: not said */
+    double percentile;                      /* 0: not said */
     int64_t group_size, threads;
     bool asymmetric, json, help;
 } arguments;
@@ -53,15 +53,24 @@ static const ent_option options[] = {
      .help = "the folder or file to be written; it must not be there yet"},
     {"--observer", "O", ENT_OPTION_CHOICE, AT(observer), .words = "min-max percentile moving-average",
      .help = "int8, how the range of weights is found. min-max: the largest and smallest (default);\n"
-             "percentile: most of them, the rest is clipped. moving-average is of batches, and refused"},
+             "percentile: most of them, the rest is clipped. moving-average is of --activations alone"},
     {"--percentile", "P", ENT_OPTION_NUMBER, AT(percentile), .low = 50, .high = 100, .low_open = true,
-     .help = "of the sizes of weights, with --asymmetric of the weights from 100 - P on (default 99.9)"},
+     .help = "of the sizes of numbers, of asymmetric ones from 100 - P on (default 99.9)"},
     {"--per", "PIECE", ENT_OPTION_CHOICE, AT(per), .words = "tensor channel group",
      .help = "int8, what has one scale: the tensor, each of its rows (default), or groups of columns"},
     {"--group-size", "N", ENT_OPTION_INT, AT(group_size), .low = 1, .high = 1 << 20,
      .help = "columns of a group: a divisor of every projection's (default 128)"},
     {"--asymmetric", NULL, ENT_OPTION_FLAG, AT(asymmetric),
      .help = "int8 with zero points: the range need not be symmetric"},
+    {"--activations", "O", ENT_OPTION_CHOICE, AT(activations), .words = "min-max percentile moving-average",
+     .help = "int8: products get their input in 8 bits, too, with one scale for all of it, from the range that\n"
+             "O finds over the first units of the data: their largest and smallest; the mean of their\n"
+             "percentiles; or a moving average of their ends"},
+    {"--averaging", "C", ENT_OPTION_NUMBER, AT(options.inputs.averaging), .low = 0, .high = 1, .low_open = true,
+     .help = "how far a unit moves the average (default 0.01, PyTorch's)"},
+    {"--calibration-units", "N", ENT_OPTION_INT, AT(options.inputs.units), .low = 1, .high = 1 << 20,
+     .help = "units that are looked at (default 16)"},
+    {"--asymmetric-activations", NULL, ENT_OPTION_FLAG, AT(options.inputs.asymmetric), .help = "with zero points"},
     ENT_EVAL_DATA_OPTIONS(arguments, options.eval, "JSONL as for training: its perplexity before and after"),
     {"--threads", "N", ENT_OPTION_INT, AT(threads), .low = 1, .high = 1024, .words = "auto",
      .help = "auto: the cores it may use (default auto)"},
@@ -71,16 +80,39 @@ static const ent_option options[] = {
 
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
+/* What acts on static activations. */
+static ent_status parse_inputs(arguments *a)
+{
+    ent_quantize_inputs *in = &a->options.inputs;
+    const char *only = in->averaging > 0 ? "--averaging"
+                       : in->units       ? "--calibration-units"
+                       : in->asymmetric  ? "--asymmetric-activations"
+                                         : NULL;
+    in->on = a->activations >= 0;
+    if (!in->on)
+        return only ? ent_fail(ENT_ECONFIG, "%s acts only with --activations", only) : ENT_OK;
+    if (a->options.eval.data == NULL)
+        return ent_fail(ENT_ECONFIG, "--activations: expected --data, whose first units tell their ranges");
+    in->observer = (ent_ptq_observer)a->activations;
+    if (in->averaging > 0 && in->observer != ENT_PTQ_MOVING_AVERAGE)
+        return ent_fail(ENT_ECONFIG, "--averaging acts only with --activations moving-average");
+    in->averaging = in->averaging > 0 ? in->averaging : 0.01;
+    in->percentile = a->percentile > 0 ? a->percentile : 99.9;
+    in->units = in->units ? in->units : 16;
+    return ENT_OK;
+}
+
 /* What acts on the ranges of int8. */
 static ent_status parse_int8(arguments *a)
 {
     ent_ptq *how = &a->options.how;
-    const char *only = a->observer >= 0    ? "--observer"
-                       : a->percentile > 0 ? "--percentile"
-                       : a->per >= 0       ? "--per"
-                       : a->group_size     ? "--group-size"
-                       : a->asymmetric     ? "--asymmetric"
-                                           : NULL;
+    const char *only = a->observer >= 0      ? "--observer"
+                       : a->percentile > 0   ? "--percentile"
+                       : a->per >= 0         ? "--per"
+                       : a->group_size       ? "--group-size"
+                       : a->activations >= 0 ? "--activations"
+                       : a->asymmetric       ? "--asymmetric"
+                                             : NULL;
     if (a->format != INT8)
         return only ? ent_fail(ENT_ECONFIG, "%s acts only with --format int8", only) : ENT_OK;
     *how = (ent_ptq){.observer = a->observer < 0 ? ENT_PTQ_MIN_MAX : (ent_ptq_observer)a->observer,
@@ -89,13 +121,14 @@ static ent_status parse_int8(arguments *a)
                      .group_size = a->group_size ? (size_t)a->group_size : 128,
                      .asymmetric = a->asymmetric};
     if (how->observer == ENT_PTQ_MOVING_AVERAGE)
-        return ent_fail(ENT_ECONFIG, "--observer moving-average: it is of batches that come one after the other, a "
-                                     "weight is there as a whole: expected min-max or percentile");
-    if (a->percentile > 0 && how->observer != ENT_PTQ_PERCENTILE)
-        return ent_fail(ENT_ECONFIG, "--percentile acts only with --observer percentile");
+        return ent_fail(ENT_ECONFIG,
+                        "--observer moving-average: it is of batches that come one after the other, a "
+                        "weight is there as a whole: expected min-max or percentile, or --activations moving-average");
+    if (a->percentile > 0 && how->observer != ENT_PTQ_PERCENTILE && a->activations != ENT_PTQ_PERCENTILE)
+        return ent_fail(ENT_ECONFIG, "--percentile acts only with --observer or --activations percentile");
     if (a->group_size && how->per != ENT_PTQ_GROUP)
         return ent_fail(ENT_ECONFIG, "--group-size acts only with --per group");
-    return ENT_OK;
+    return parse_inputs(a);
 }
 
 static ent_status parse(arguments *a, int argc, char **argv)
@@ -135,6 +168,9 @@ static void tell(const arguments *a, const ent_quantize_result *r)
         printf("%zu others have the numbers they had\n", same);
     printf("bytes       %s, before %s: %.3f of it\n", ent_bytes_format(&t[0], r->bytes_after),
            ent_bytes_format(&t[1], r->bytes_before), r->bytes_after / r->bytes_before);
+    if (r->calibrated)
+        printf("activations have the range of %zu unit%s of the data, %s\n", r->calibrated,
+               r->calibrated > 1 ? "s" : "", observers[o->inputs.observer]);
     if (o->eval.data)
         printf("perplexity  %.4f, before %.4f: %+.3f %%, over %lld target tokens\n", ent_exp(r->loss_after),
                ent_exp(r->loss_before), ent_quantize_change(r), (long long)r->data.targets);
@@ -155,6 +191,16 @@ static ent_status tell_json(const arguments *a, const ent_quantize_result *r)
         if (o->how.per == ENT_PTQ_GROUP)
             ent_json_add_int(root, "group_size", (int64_t)o->how.group_size);
         ent_json_add_bool(root, "symmetric", !o->how.asymmetric);
+        if (o->inputs.on) {
+            ent_json *inputs = ent_json_add_object(root, "activations");
+            ent_json_add_string(inputs, "observer", observers[o->inputs.observer]);
+            if (o->inputs.observer == ENT_PTQ_PERCENTILE)
+                ent_json_add_double(inputs, "percentile", o->inputs.percentile);
+            if (o->inputs.observer == ENT_PTQ_MOVING_AVERAGE)
+                ent_json_add_double(inputs, "averaging", o->inputs.averaging);
+            ent_json_add_bool(inputs, "symmetric", !o->inputs.asymmetric);
+            ent_json_add_int(inputs, "units", (int64_t)r->calibrated);
+        }
     }
     ent_json *list = ent_json_add_array(root, "tensors");
     for (size_t i = 0; i < r->count; i++) {
@@ -208,7 +254,7 @@ done:
 
 int ent_cmd_quantize(int argc, char **argv)
 {
-    arguments a = {.format = -1, .observer = -1, .per = -1};
+    arguments a = {.format = -1, .observer = -1, .per = -1, .activations = -1};
     if (parse(&a, argc, argv) != ENT_OK)
         return ent_options_complain("quantize");
     if (a.help) {

@@ -38,16 +38,16 @@ static ent_status unit_of(ent_unit *out, void *context, size_t i)
     return ENT_OK;
 }
 
-ent_status ent_eval_data_run(ent_eval_data *data, ent_decoder *decoder, ent_comm *comm)
+ent_status ent_eval_data_run(ent_eval_data *data, ent_decoder *decoder, ent_comm *comm, size_t most)
 {
     const ent_trainer_options how = {.batch_size = 1, .seq_len = data->seq_len};
+    const size_t all = ent_dataset_units(data->dataset), n = most && most < all ? most : all;
     ent_trainer *trainer = NULL;
     ent_status st = ent_decoder_set_positions(decoder, data->seq_len);
     if (st == ENT_OK)
         st = ent_trainer_new(&trainer, decoder, comm, &how);
     ENT_GO(ent_comm_agree(comm, st));
-    ENT_GO(ent_trainer_evaluate(&data->loss, &data->targets, trainer, ent_dataset_units(data->dataset), unit_of,
-                                data->dataset));
+    ENT_GO(ent_trainer_evaluate(&data->loss, &data->targets, trainer, n, unit_of, data->dataset));
 done:
     ent_trainer_free(trainer);
     return st;

@@ -46,7 +46,8 @@ ent_status ent_eval_data_open(ent_eval_data *out, const ent_eval_options *option
                               const char *folder);
 void ent_eval_data_close(ent_eval_data *data);
 
-/* data->loss and targets, by `decoder`. Collective; the same bits for any number of ranks and threads. */
-ent_status ent_eval_data_run(ent_eval_data *data, ent_decoder *decoder, ent_comm *comm);
+/* data->loss and targets, by `decoder`, of all rows, or with `most` of the first ones. Collective; the same bits for
+ * any number of ranks and threads. */
+ent_status ent_eval_data_run(ent_eval_data *data, ent_decoder *decoder, ent_comm *comm, size_t most);
 
 #endif

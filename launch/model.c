@@ -117,6 +117,11 @@ static ent_status check_quantized(const ent_model *m, const ent_model_options *o
     if (o->train && lora == NULL)
         return ent_fail(ENT_ECONFIG, "%s: its weights are quantised, and can't be trained: expected a lora section",
                         o->path);
+    if (q->inputs && (o->train || o->numbers || o->compute != ENT_COMPUTE_FP32))
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: its activations are quantised (input_activations): it can be generated from and evaluated "
+                        "in fp32 alone",
+                        o->path);
     if (o->train && !ent_quantized_is_in_place(q))
         return ent_fail(ENT_EUNSUPPORTED,
                         "%s: its weights are %s: adapters are trained on int8 with a scale for each row or tensor; "

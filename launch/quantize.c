@@ -29,6 +29,7 @@ typedef struct job {
     ent_ptq_scale **scales;
     ent_quantized_scales *stored;
     size_t count;
+    ent_ptq_scale *inputs; /* of the input of each projection; NULL: they stay as they are */
 } job;
 
 void ent_quantize_free(ent_quantize_result *r)
@@ -58,7 +59,7 @@ static ent_status measure(job *j, ent_decoder *decoder)
     }
     if (j->options->eval.data == NULL)
         return ENT_OK;
-    ENT_TRY(ent_eval_data_run(&r->data, decoder, j->comm));
+    ENT_TRY(ent_eval_data_run(&r->data, decoder, j->comm, 0));
     r->loss_after = r->data.loss;
     return ENT_OK;
 }
@@ -144,12 +145,13 @@ static ent_status choose_scales(job *j, size_t i)
     return ENT_OK;
 }
 
-static bool is_projection(ent_decoder *decoder, const ent_tensor *t)
+/* Its number among the projections; their count if it is none. */
+static size_t projection_of(ent_decoder *decoder, const ent_tensor *t)
 {
-    for (size_t i = 0; i < ent_decoder_projections(decoder); i++)
-        if (ent_decoder_projection(decoder, i) == t)
-            return true;
-    return false;
+    size_t i = 0;
+    while (i < ent_decoder_projections(decoder) && ent_decoder_projection(decoder, i) != t)
+        i++;
+    return i;
 }
 
 /* The projections' weights are quantised, everything else stays as it is. */
@@ -165,7 +167,8 @@ static ent_status list_tensors(job *j)
     ENT_TRY(ent_calloc(&j->stored, n, sizeof *j->stored, "tensors"));
     for (size_t i = 0; i < n; i++) {
         const ent_tensor *t = j->from[i] = &params->items[i]->tensor;
-        const bool quantised = is_projection(m->decoder, t);
+        const size_t number = projection_of(m->decoder, t);
+        const bool quantised = number < ent_decoder_projections(m->decoder);
         if (t->dtype == ENT_DTYPE_F64)
             return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected F32, BF16 or F16, found F64", j->options->model,
                             t->name);
@@ -179,6 +182,10 @@ static ent_status list_tensors(job *j)
         j->result->rows[i].type = ent_dtype_name(j->tensors[i].dtype);
         if (quantised && int8)
             ENT_TRY(choose_scales(j, i));
+        if (quantised && j->inputs) {
+            j->stored[i].input_scale = j->inputs[number].scale;
+            j->stored[i].input_zero = j->inputs[number].zero;
+        }
     }
     return ENT_OK;
 }
@@ -197,15 +204,29 @@ done:
     return st;
 }
 
+static ent_status watch_inputs(job *j)
+{
+    const ent_quantize_inputs *how = &j->options->inputs;
+    ent_quantize_result *r = j->result;
+    const size_t units = ent_dataset_units(r->data.dataset);
+    ENT_TRY(ent_calloc(&j->inputs, ent_decoder_projections(r->model.decoder), sizeof *j->inputs, "inputs"));
+    r->calibrated = units < (size_t)how->units ? units : (size_t)how->units;
+    return ent_quantize_watch(j->inputs, r->model.decoder, how, &r->data, j->comm);
+}
+
 static ent_status write_folder(job *j)
 {
     const ent_quantize_options *o = j->options;
     const ent_quantized_write_options how = {.scheme = {.kind = o->kind,
                                                         .per = o->how.per,
                                                         .group_size = o->how.group_size,
-                                                        .asymmetric = o->how.asymmetric},
+                                                        .asymmetric = o->how.asymmetric,
+                                                        .inputs = o->inputs.on,
+                                                        .asymmetric_inputs = o->inputs.asymmetric},
                                              .observer = o->how.observer == ENT_PTQ_MIN_MAX ? "minmax" : NULL,
                                              .model = {.from = o->model, .verify = read_back, .verify_context = &j}};
+    if (o->inputs.on)
+        ENT_TRY(watch_inputs(j));
     ENT_TRY(list_tensors(j));
     return ent_quantized_write(o->out, j->tensors, j->stored, j->count, &how, read_piece, j);
 }
@@ -272,7 +293,7 @@ static ent_status open_model(job *j)
     if (o->eval.data == NULL)
         return ENT_OK;
     ENT_TRY(ent_eval_data_open(&r->data, &o->eval, &r->model, o->model));
-    ENT_TRY(ent_eval_data_run(&r->data, r->model.decoder, j->comm));
+    ENT_TRY(ent_eval_data_run(&r->data, r->model.decoder, j->comm, 0));
     r->loss_before = r->data.loss;
     return ENT_OK;
 }
@@ -291,6 +312,7 @@ done:
         if (j.stored)
             free((float *)j.stored[i].scales), free((int8_t *)j.stored[i].zeros);
     }
+    free(j.inputs);
     free(j.tensors);
     free(j.from);
     free(j.scales);

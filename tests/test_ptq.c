@@ -9,6 +9,7 @@
 #include "src/base/tiles.h"
 #include "src/quant/int8_choice.h"
 #include "src/quant/ptq.h"
+#include "src/tensor/gemm.h"
 
 enum { MOST = 4096 };
 
@@ -230,12 +231,40 @@ static void test_refused(void **state)
     }
 }
 
+/* Products with an identity, so that they show x as it was rounded. */
+static void test_rounded_input(void **state)
+{
+    const size_t rows = weight.shape[0], columns = weight.shape[1];
+    float identity[MOST] = {0}, y[MOST], expected[MOST], plain[MOST];
+    ent_tensor w1 = ent_tensor_view(identity, 2, (size_t[]){columns, columns});
+    (void)state;
+    for (size_t i = 0; i < columns; i++)
+        identity[i * columns + i] = 1;
+    for (const ent_json *r = ent_json_first(ent_json_member(recorded, "rounded")); r; r = ent_json_next(r)) {
+        const float scale = (float)ent_json_number(ent_json_member(r, "scale"));
+        const ent_input_rounding how = {scale, 1 / scale, (float)ent_json_number(ent_json_member(r, "zero")),
+                                        (float)ent_json_number(ent_json_member(r, "low"))};
+        size_t bytes;
+        w1.input = &how;
+        assert_ok(ent_gemm_weight_plan(&bytes, &w1, rows));
+        assert_int_equal(bytes, rows * columns * sizeof(float));
+        void *scratch = malloc(bytes);
+        ent_gemm_weight(y, rows, w, &w1, true, 0, scratch);
+        floats(expected, ent_json_member(r, "x"));
+        for (size_t i = 0; i < rows * columns; i++)
+            assert_true(y[i] == expected[i]);
+        ent_gemm_weight(plain, rows, w, &w1, false, 0, scratch); /* the way back is not rounded */
+        assert_memory_equal(plain, w, rows * columns * sizeof(float));
+        free(scratch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weights),     cmocka_unit_test(test_core),     cmocka_unit_test(test_moving_average),
-        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_clipping), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_weights),     cmocka_unit_test(test_core),          cmocka_unit_test(test_moving_average),
+        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_clipping),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_rounded_input),
     };
     return cmocka_run_group_tests(tests, read_recorded, forget);
 }

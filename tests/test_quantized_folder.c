@@ -72,7 +72,8 @@ static ent_status write_int8(const ent_quantized_scheme *scheme)
 {
     ent_st_tensor t[3];
     const size_t first = scheme->per == ENT_PTQ_TENSOR ? 1 : scheme->per == ENT_PTQ_CHANNEL ? ROWS : ROWS * 4;
-    const ent_quantized_scales scales[3] = {{m.scales, m.zeros}, {m.scales + first, m.zeros + first}};
+    const ent_quantized_scales scales[3] = {{m.scales, m.zeros, 0.25f, -3},
+                                            {m.scales + first, m.zeros + first, 0.5f, 7}};
     const ent_quantized_write_options options = {.scheme = *scheme, .observer = "minmax", .model = {.from = from}};
     list(t, ENT_DTYPE_I8);
     if (scheme->per == ENT_PTQ_GROUP)
@@ -171,6 +172,30 @@ static void test_numbers(void **state)
                 assert_true(number_of(o.v, 2, 3) == m.v[2 * ODD + 3]);
             close_folder(&o);
         }
+    }
+}
+
+/* Static activations: what the input of each product is rounded to. */
+static void test_inputs(void **state)
+{
+    (void)state;
+    for (int asymmetric = 0; asymmetric < 2; asymmetric++) {
+        const ent_quantized_scheme s = {
+            .kind = ENT_QUANTIZED_INT8, .per = ENT_PTQ_CHANNEL, .inputs = true, .asymmetric_inputs = asymmetric};
+        ent_quantized_scheme back;
+        opened o;
+        begin("quantized_inputs");
+        assert_ok(write_int8(&s));
+        assert_ok(ent_quantized_scheme_load(&back, out));
+        assert_true(back.inputs && back.asymmetric_inputs == asymmetric && !back.asymmetric);
+        assert_ok(open_folder(&o, ENT_QUANTIZED_AS_STORED));
+        assert_true(o.w->input && o.w->input->scale == 0.25f && o.w->input->inverse == 4);
+        assert_true(o.w->input->zero == (asymmetric ? -3 : 0) && o.w->input->low == (asymmetric ? -128 : -127));
+        assert_true(o.v->input->scale == 0.5f && o.v->input->zero == (asymmetric ? 7 : 0));
+        const ent_st_tensor *scale = ent_safetensors_find(o.files, "layers.0.q_proj.input_scale");
+        assert_true(scale && scale->n_dims == 1 && scale->shape[0] == 1);
+        assert_int_equal(ent_safetensors_find(o.files, "layers.0.q_proj.input_zero_point") != NULL, asymmetric);
+        close_folder(&o);
     }
 }
 
@@ -288,7 +313,7 @@ static void test_damage(void **state)
 
     make(t, 4, CHANNEL);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT,
-                 "model.safetensors: missing tensor " V "_scale: " V " is I8");
+                 "model.safetensors: missing tensor: scale of " V ", which is I8");
     close_folder(&o);
     make(t, 6, CHANNEL);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT,
@@ -328,6 +353,12 @@ static void test_damage(void **state)
     make(t, 5, CHANNEL);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "unexpected tensor " W "_scale");
     close_folder(&o);
+    list(t, ENT_DTYPE_I8);
+    make(t, 5,
+         CHANNEL "}, \"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, \"strategy\": "
+                 "\"tensor\"");
+    assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "missing tensor: input_scale of ");
+    close_folder(&o);
 }
 
 /* Forms that nobody here reads are errors, by name. */
@@ -342,10 +373,14 @@ static void test_other_forms(void **state)
          "quantization_config.format: \"pack-quantized\" is not supported"},
         {"\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"config_groups\": {\"group_0\": "
          "{\"targets\": [\"Linear\"], \"input_activations\": {\"num_bits\": 8}, \"weights\": {" CHANNEL "}}}",
-         "quantization_config.config_groups.group_0.input_activations: "},
+         "quantization_config.config_groups.group_0.input_activations.type: expected \"int\""},
         {"\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"config_groups\": {\"group_0\": "
          "{\"targets\": [\"Linear\"], \"weights\": {\"num_bits\": 4}}}",
          "weights.num_bits: 4 is not supported"},
+        {"\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"config_groups\": {\"group_0\": "
+         "{\"targets\": [\"Linear\"], \"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, "
+         "\"strategy\": \"token\", \"dynamic\": true}, \"weights\": {" CHANNEL "}}}",
+         "input_activations.dynamic: true is not supported"},
         {"\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"config_groups\": {\"group_0\": "
          "{\"targets\": [\"Linear\"], \"weights\": {" CHANNEL ", \"actorder\": \"group\"}}}",
          "weights.actorder: \"group\" is not supported"},
@@ -375,8 +410,13 @@ static void test_other_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_channels_in_place), cmocka_unit_test(test_numbers), cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_large_nf4),         cmocka_unit_test(test_damage),  cmocka_unit_test(test_other_forms),
+        cmocka_unit_test(test_channels_in_place),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_nf4),
+        cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_large_nf4),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_other_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

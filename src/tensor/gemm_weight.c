@@ -48,6 +48,22 @@ static void quantize_rows(void *context, size_t begin, size_t end)
     }
 }
 
+typedef struct input_work {
+    const ent_input_rounding *how;
+    const float *from;
+    float *to;
+} input_work;
+
+static void round_input(void *context, size_t begin, size_t end)
+{
+    const input_work *w = context;
+    const ent_input_rounding r = *w->how;
+    for (size_t i = begin; i < end; i++) {
+        const float q = rintf(w->from[i] * r.inverse) + r.zero;
+        w->to[i] = ((q < r.low ? r.low : q > 127 ? 127 : q) - r.zero) * r.scale;
+    }
+}
+
 static size_t scales_bytes(size_t m)
 {
     return (m * sizeof(float) + 63) / 64 * 64;
@@ -94,6 +110,7 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
         *scratch = m * widest * sizeof(ent_real);
         return ENT_OK;
     default:
+        *scratch = w->input ? m * w->shape[1] * sizeof(ent_real) : 0;
         return w->dtype == ENT_DTYPE_I8 && !is_quantized(w) ? stored_otherwise(w, "fp32") : ENT_OK;
     }
 }
@@ -104,6 +121,11 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     ent_matrix b = ent_matrix_stored(w, transposed);
 #ifndef ENT_F64
+    if (w->input && transposed) {
+        assert(w->compute == ENT_COMPUTE_FP32);
+        ent_tiles(m * k, 16384, round_input, &(input_work){w->input, a, scratch});
+        a = scratch;
+    }
     if (w->compute == ENT_COMPUTE_INT8) {
         assert(w->dtype == ENT_DTYPE_I8 || w->rounding);
         product_int8(c, m, a, w, transposed, beta, scratch);

@@ -12,6 +12,11 @@ static void keep(ent_real *rows, size_t *count, const ent_real *a, size_t m, siz
 
 void ent_observe(ent_observer *o, const ent_real *a, size_t m, bool forward)
 {
+    if (o->see) {
+        if (forward)
+            o->see(o->context, a, m);
+        return;
+    }
     if (!forward) {
         keep(o->dy, &o->n_dy, a, m, o->out);
         return;

@@ -16,6 +16,10 @@ typedef struct ent_observer {
     ent_real *largest; /* of |x| in each column: (in) */
     ent_real *x, *dy;  /* (ENT_OBSERVED_ROWS, in), (ENT_OBSERVED_ROWS, out) */
     size_t n_x, n_dy;  /* rows kept so far */
+
+    /* NULL, or what gets x (m, in) of each product instead; then nothing is kept. */
+    void (*see)(void *context, const ent_real *x, size_t m);
+    void *context;
 } ent_observer;
 
 /* Takes in an operand of m rows: x if `forward`, else dy. */

@@ -14,6 +14,12 @@ enum { ENT_MAX_DIMS = 4 };
 /* What products with a frozen weight are computed in (src/tensor/gemm.h). */
 typedef enum { ENT_COMPUTE_FP32, ENT_COMPUTE_BF16, ENT_COMPUTE_INT8 } ent_compute;
 
+/* What x is rounded to where products with a weight have static activations in 8 bits: x' = (q - zero) scale with q =
+ * round(x inverse) + zero, at least `low` and at most 127. */
+typedef struct ent_input_rounding {
+    float scale, inverse, zero, low;
+} ent_input_rounding;
+
 typedef struct ent_tensor {
     size_t n_dims; /* 0: a scalar */
     size_t shape[ENT_MAX_DIMS];
@@ -31,8 +37,9 @@ typedef struct ent_tensor {
      * `rounding` says how it comes from numbers that are stored otherwise. */
     const float *column_factors;
     const struct ent_int8_rounding *rounding;
-    struct ent_observer *observer; /* sees the operands of products with this weight; NULL: nobody does */
-    bool spare;                    /* the values are a tape's, and no backward reads them: see ent_tape_release */
+    const ent_input_rounding *input; /* of x in y = x W^T, in fp32; NULL: none */
+    struct ent_observer *observer;   /* sees the operands of products with this weight; NULL: nobody does */
+    bool spare;                      /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
 
 /* A tensor that describes memory of the caller, of ENT_REAL_DTYPE. */

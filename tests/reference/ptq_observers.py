@@ -57,11 +57,18 @@ def average(averaging):
     return {"averaging": averaging, "ranges": ranges, "scale": scale.item(), "zero": zero.item()}
 
 
+def rounded(scale, zero, low):
+    """What products get of x: fake_quantize of a static activation."""
+    y = torch.fake_quantize_per_tensor_affine(torch.from_numpy(w), scale, zero, low, 127)
+    return {"scale": scale, "zero": zero, "low": low, "x": y.reshape(-1).tolist()}
+
+
 percentiles = [0, 0.1, 1, 12.5, 25, 50, 63.3, 90, 99, 99.9, 100]
 exact = w.astype(numpy.float64)
 json.dump({
     "columns": COLUMNS, "group": GROUP, "w": w.reshape(-1).tolist(), "batches": batches.tolist(),
     "symmetric": weights(True), "asymmetric": weights(False), "averages": [average(0.01), average(0.3)],
+    "rounded": [rounded(0.03125, 0, -127), rounded(0.046875, -41, -128)],
     "percentiles": percentiles, "of_all": numpy.percentile(exact, percentiles).tolist(),
     "of_sizes": numpy.percentile(abs(exact), percentiles).tolist(),
     "of_first_row": numpy.percentile(exact[0], percentiles).tolist(),

@@ -43,6 +43,38 @@ def errors(x, y, columns):
     return math.sqrt(sum(e for e, _ in rows) / sum(s for _, s in rows)), max(of_rows), of_rows.index(max(of_rows))
 
 
+def percentile(x, p):
+    x, at = sorted(x), p / 100 * (len(x) - 1)
+    return x[int(at)] + (at - int(at)) * (x[min(int(at) + 1, len(x) - 1)] - x[int(at)])
+
+
+def activations(model, out, data, seq_len, observer, value=0):
+    """The input of layer 0's q_proj is the norm of the embeddings: its range over the rows of the data."""
+    t, written, value = tensors(model), tensors(out), float(value)
+    eps = json.load(open(os.path.join(model, "config.json")))["rms_norm_eps"]
+    (_, width), embedding = t["model.embed_tokens.weight"]
+    norm, ends = t["model.layers.0.input_layernorm.weight"][1], None
+    for unit, line in enumerate(open(data), 1):
+        x = []
+        for i in json.loads(line)["input_ids"][:int(seq_len)]:
+            row = embedding[i * width:(i + 1) * width]
+            size = math.sqrt(sum(v * v for v in row) / width + eps)
+            x += [v / size * n for v, n in zip(row, norm)]
+        if observer == "percentile":  # the mean of the units'
+            new = [percentile(x, 100 - value), percentile(x, value)]
+            ends = [e + (n - e) / unit for e, n in zip(ends, new)] if ends else new
+        elif observer == "moving-average":
+            new = [min(x), max(x)]
+            ends = [e + value * (n - e) for e, n in zip(ends, new)] if ends else new
+        else:
+            ends = [min(x + (ends or [])), max(x + (ends or []))]
+    scale = (ends[1] - ends[0]) / 255
+    found = written["model.layers.0.self_attn.q_proj.input_scale"][1][0]
+    assert abs(found / scale - 1) < 1e-5, (found, scale)
+    zero = written["model.layers.0.self_attn.q_proj.input_zero_point"][1][0]
+    assert zero == -128 - round(ends[0] / scale), (zero, ends)
+
+
 def main(report, model, out):
     told, before = json.load(open(report)), tensors(model)
     folder = os.path.isdir(out)
@@ -72,4 +104,7 @@ def main(report, model, out):
         assert error < 0.15, row
 
 
-main(*sys.argv[1:])
+if sys.argv[1] == "activations":
+    activations(*sys.argv[2:])
+else:
+    main(*sys.argv[1:])

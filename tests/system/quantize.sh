@@ -34,6 +34,17 @@ quantized asymmetric int8 --asymmetric --observer percentile --percentile 99.5
 quantized groups int8 --per group --group-size 4
 quantized nf4 nf4
 quantized q8_0 q8_0
+quantized activations int8 --activations percentile --percentile 99
+head -6 "$DATA/oracle/stories260K-shakespeare/train_ids.jsonl" | sed "s/,\"labels.*/}/; s/\[1,/[/" >ids.jsonl # without BOS, whose numbers are the extremes of every row
+ranged() { # observer, its option, the option's value
+  check "activations, $1" "$E" quantize --model "$T" --format int8 --out "$1" --activations "$@" \
+    --asymmetric-activations --data ids.jsonl --seq-len 24 --no-packing
+  check "have the range of the norm's rows" $P activations "$T" "$1" ids.jsonl 24 "$1" "${3:-0}"
+}
+ranged moving-average --averaging 0.3
+ranged percentile --percentile 98.5
+ranged min-max
+refuse 1 "min-max: its activations are quantised (input_activations): it can be generated from and evaluated in fp32 alone" "$E" eval --model min-max --data val.jsonl --precision bf16
 check "the loss before" "$E" eval --model "$T" --data val.jsonl --seq-len 128 --json
 [ "$(value log loss)" = "$(value nf4.json loss_before)" ] && ok "is the model's" || bad "is $(value log loss) by itself, told was $(value nf4.json loss_before)"
 "$E" quantize --model "$T" --format int8 --out again --threads 1 >again.txt && cmp -s int8/model.safetensors again/model.safetensors && ok "one thread writes the same bytes" || bad "one thread writes other bytes"
@@ -59,7 +70,9 @@ q() { refuse "$1" "$2" "$E" quantize --model "${4:-$T}" --format "${5:-int8}" --
 q 2 "--out: int8: is there already, and is not overwritten" "" "$T" int8 int8
 q 2 "--model: int8: is quantised already" "" int8
 q 2 "--observer moving-average: it is of batches" "--observer moving-average"
-q 2 "--percentile acts only with --observer percentile" "--percentile 99"
+q 2 "--activations: expected --data, whose first units tell their ranges" "--activations min-max"
+q 2 "--averaging acts only with --activations moving-average" "--activations min-max --averaging 0.1 --data val.jsonl"
+q 2 "--percentile acts only with --observer or --activations percentile" "--percentile 99"
 q 2 "--per acts only with --format int8" "--per tensor" "$T" nf4
 q 2 "--seq-len acts only with --data" "--seq-len 64"
 q 2 "model.layers.0.self_attn.q_proj.weight: 64 columns are no multiple of groups of 128" "--per group"
