@@ -17,6 +17,7 @@
 
 /* Choices: the values of an enum stand in the order of the names in the table. */
 typedef enum { ENT_INIT_PRETRAINED, ENT_INIT_RANDOM } ent_model_init;
+typedef enum { ENT_LORA_DEFAULT, ENT_LORA_PISSA } ent_lora_init;
 typedef enum { ENT_BASE_NONE, ENT_BASE_INT8, ENT_BASE_NF4 } ent_quantize_base;
 typedef enum { ENT_QAT_NONE, ENT_QAT_INT8 } ent_quantize_qat;
 typedef enum { ENT_PRECISION_FP32, ENT_PRECISION_BF16, ENT_PRECISION_INT8 } ent_precision;
@@ -45,7 +46,8 @@ typedef struct ent_config {
         double alpha, dropout;
         double plus_ratio; /* learning rate of B by that of A */
         unsigned targets;  /* bit 1 << ent_proj */
-        bool use_rslora;
+        bool use_rslora, use_dora;
+        ent_lora_init init;
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
         ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */

@@ -51,6 +51,8 @@ static const struct {
     {"targets", "lora.target_modules"},
     {"layers_to_transform", "lora.layers"},
     {"rslora", "lora.use_rslora"},
+    {"dora", "lora.use_dora"},
+    {"init_lora_weights", "lora.init"},
     {"eval_steps", "eval.every"},
     {"early_stopping_patience", "eval.patience"},
     {"save_steps", "checkpoint.every"},

@@ -162,6 +162,11 @@ ent_status ent_gguf_put_adapter(ent_gguf_writer *w, const ent_model_config *c, c
 {
     const char *a;
     double alpha;
+    if (lora->use_dora)
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: use_dora: llama.cpp has no DoRA adapters: export the model with it "
+                        "(--to gguf)",
+                        name);
     ENT_TRY(one_alpha(&alpha, lora, c->n_layers));
     ENT_TRY(ent_gguf_architecture(&a, c, folder));
     ent_gguf_put_text(w, "general.architecture", a);

@@ -78,16 +78,18 @@ ent_status ent_bind_tensors(ent_params *params, const ent_st_tensor *tensors, si
     return check(params, adapters, where);
 }
 
-/* The layer and the projection of "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight". */
+/* The layer and the projection of "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", or of DoRA's vector
+ * beside it. */
 static bool is_projection(size_t *layer, ent_proj *proj, const char *name)
 {
+    static const char *const parts[] = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"};
     char expected[256];
     if (sscanf(name, "base_model.model.model.layers.%5zu.", layer) != 1 || *layer >= MAX_LAYERS)
         return false;
     for (*proj = 0; *proj < ENT_N_PROJ; ++*proj)
-        for (char kind = 'A'; kind <= 'B'; kind++) {
-            snprintf(expected, sizeof expected, "base_model.model.model.layers.%zu.%s.%s.lora_%c.weight", *layer,
-                     ent_proj_block(*proj), ent_proj_name(*proj), kind);
+        for (size_t i = 0; i < 3; i++) {
+            snprintf(expected, sizeof expected, "base_model.model.model.layers.%zu.%s.%s.%s", *layer,
+                     ent_proj_block(*proj), ent_proj_name(*proj), parts[i]);
             if (strcmp(name, expected) == 0)
                 return true;
         }
@@ -106,8 +108,10 @@ ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tenso
         const ent_st_tensor *t = &tensors[i];
         size_t layer;
         ent_proj proj;
-        if (!is_projection(&layer, &proj, t->name) || t->n_dims != 2)
-            ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: expected a matrix of an adapter", where, t->name));
+        const bool known = is_projection(&layer, &proj, t->name), vector = known && strstr(t->name, "magnitude");
+        if (!known || t->n_dims != (vector ? 1 : 2))
+            ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: expected a tensor of an adapter", where, t->name));
+        out->use_dora |= vector;
         out->targets |= 1u << proj;
         out->layers[layer] = 1;
         out->n_layers = layer + 1 > out->n_layers ? layer + 1 : out->n_layers;

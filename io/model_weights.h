@@ -20,8 +20,8 @@ ent_status ent_adapter_bind(ent_params *params, const ent_safetensors *files, co
 ent_status ent_bind_tensors(ent_params *params, const ent_st_tensor *tensors, size_t count, bool adapters,
                             const char *where);
 
-/* What the names and shapes of an adapter's tensors tell of it: r, targets, layers (a flag for each up to the highest).
- * The rest is 0. The caller frees out->layers (io/peft.h, ent_lora_config_clear). ENT_EFORMAT. */
+/* What the names and shapes of an adapter's tensors tell of it: r, targets, layers (a flag for each up to the highest),
+ * use_dora. The rest is 0. The caller frees out->layers (io/peft.h, ent_lora_config_clear). ENT_EFORMAT. */
 ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tensors, size_t count, const char *where);
 
 /* The way back: *tensors (caller frees; names and data are those of `params`) = the *count trainable parameters, as

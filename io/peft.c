@@ -24,6 +24,7 @@ static const char *const read_keys[] = {
     "layers_pattern",
     "layers_to_transform",
     "use_rslora",
+    "use_dora",
     "init_lora_weights",
     "rank_pattern",
     "alpha_pattern",
@@ -177,6 +178,7 @@ static ent_status read_all(ent_lora_config *out, const ent_json *json, const cha
     if (!(out->dropout >= 0 && out->dropout < 1))
         return ent_fail(ENT_EFORMAT, "%s: lora_dropout: expected from 0 to below 1, found %g", path, out->dropout);
     ENT_TRY(ent_json_get_bool_or(&out->use_rslora, json, "use_rslora", false, path));
+    ENT_TRY(ent_json_get_bool_or(&out->use_dora, json, "use_dora", false, path));
     ENT_TRY(read_patterns(&out->ranks, json, "rank_pattern", path));
     ENT_TRY(read_patterns(&out->alphas, json, "alpha_pattern", path));
     ENT_TRY(read_targets(&out->targets, json, path));

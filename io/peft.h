@@ -1,6 +1,6 @@
 /* LoRA adapters as folders in PEFT's format: adapter_config.json beside adapter_model.safetensors.
  *
- * Read are adapters that differ from plain LoRA in nothing: any setting that changes the mathematics and is not one of
+ * Read are adapters of plain LoRA and of DoRA: any setting that changes the mathematics and is not one of
  * ent_lora_config is refused by name.
  */
 #ifndef ENT_IO_PEFT_H

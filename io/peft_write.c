@@ -60,6 +60,8 @@ static ent_status make_config(char **out, const ent_lora_config *config, const c
     ent_json_add_null(root, "revision");
     add_targets(root, config->targets);
     ent_json_add_string(root, "task_type", "CAUSAL_LM");
+    if (config->use_dora) /* came with 0.9 */
+        ent_json_add_bool(root, "use_dora", true);
     if (config->use_rslora) /* came with 0.7.2; false is what its absence means */
         ent_json_add_bool(root, "use_rslora", true);
     const ent_status st = ent_json_print(out, root, true);

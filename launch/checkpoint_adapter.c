@@ -68,6 +68,12 @@ static ent_status read_settings(ent_lora_config *lora, const ent_json *metadata,
                         "%s: holds all weights of a model, expected an adapter: the run's folder model/ is "
                         "that model",
                         path);
+    const char *init = ent_json_string(ent_json_member(section, "init"));
+    if (init && strcmp(init, "pissa") == 0)
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: lora.init: pissa: what its adapter began with isn't in it: the run's folders adapter/ and "
+                        "adapter-best/ hold both",
+                        path);
     if (!ent_json_is_null(ent_json_member(section, "path")))
         ENT_TRY(read_decided(lora, metadata, path));
     else {
@@ -107,6 +113,7 @@ ent_status ent_checkpoint_adapter_open(ent_checkpoint_adapter *a, const char *pa
     }
     ENT_GO(ent_adapter_describe(&a->lora, a->tensors, a->listing.count, path));
     told.targets = a->lora.targets;
+    told.use_dora = a->lora.use_dora;
     told.layers = a->lora.layers;
     told.n_layers = a->lora.n_layers;
     a->lora.layers = NULL;

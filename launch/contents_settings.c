@@ -32,6 +32,7 @@ void ent_contents_add_lora(ent_json *to, const ent_lora_config *c)
     ent_json_add_double(to, "alpha", c->alpha);
     ent_json_add_double(to, "dropout", c->dropout);
     ent_json_add_bool(to, "use_rslora", c->use_rslora);
+    ent_json_add_bool(to, "use_dora", c->use_dora);
     if (c->ranks.count)
         ent_lora_patterns_put(to, "rank_pattern", &c->ranks, false);
     if (c->alphas.count)

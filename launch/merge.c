@@ -23,6 +23,8 @@ struct ent_merge_job {
     const ent_tensor **sources; /* (n_inputs, count): where they come from */
     const ent_tensor **a, **b;  /* the adapter of each, NULL where it has none */
     double *scales;             /* of each adapter */
+    const ent_tensor **m;       /* with DoRA the magnitudes of each, and its norms */
+    const float **norms;
 
     /* Of the tensor that is being written. */
     float *whole_a;               /* A as fp32 */
@@ -49,6 +51,8 @@ void ent_merge_job_free(ent_merge_job *job)
     free(job->a);
     free(job->b);
     free(job->scales);
+    free(job->m);
+    free(job->norms);
     free(job->whole_a);
     free(job->selections);
     free(job->thresholds);
@@ -76,6 +80,13 @@ const ent_st_tensor *ent_merge_job_tensors(size_t *count, const ent_merge_job *j
 }
 
 /* --- opening --- */
+
+/* Pages that were read are let go of: a model need not fit into memory. */
+static void release(const ent_merge_job *job)
+{
+    for (size_t m = 0; m < job->n_inputs; m++)
+        ent_safetensors_release(job->inputs[m].weights);
+}
 
 static const char *input_folder(const ent_merge_job *job, size_t m)
 {
@@ -119,15 +130,17 @@ static ent_status check_dtype(const ent_tensor *t, const char *folder)
     return ENT_OK;
 }
 
-/* Of the adapter of a projection, by the name of its weight. */
-static double scale_of(const ent_lora_config *lora, const char *weight)
+/* Of the adapter of projection i, by the name of its weight. */
+static void take_factors(ent_merge_job *job, size_t i, const char *weight)
 {
+    const ent_model *model = &job->inputs[0];
     size_t layer = 0;
     ent_proj proj = 0;
     const bool known = ent_lora_module_of(&layer, &proj, weight);
     assert(known);
     (void)known;
-    return ent_lora_scale(lora, layer, proj);
+    job->scales[i] = ent_lora_scale(&model->lora, layer, proj);
+    job->norms[i] = ent_decoder_norms(model->decoder, layer, proj);
 }
 
 /* Weight i of the job, its adapter, and where the other inputs have it: their parameters are the same ones. */
@@ -135,7 +148,8 @@ static ent_status add_weight(ent_merge_job *job, const ent_params *params, const
 {
     const ent_merge_options *o = job->options;
     const size_t i = job->count++;
-    const char *kinds[] = {"lora_A", "lora_B"};
+    const char *const kinds[] = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"};
+    const ent_tensor **const parts[] = {job->a, job->b, job->m};
     ent_st_tensor *t = &job->tensors[i];
     *t = (ent_st_tensor){.name = w->name, .dtype = o->has_dtype ? o->dtype : w->dtype, .n_dims = w->n_dims};
     memcpy(t->shape, w->shape, sizeof t->shape);
@@ -145,19 +159,19 @@ static ent_status add_weight(ent_merge_job *job, const ent_params *params, const
         ENT_TRY(check_dtype(source, input_folder(job, m)));
         job->sources[m * params->count + i] = source;
     }
-    for (size_t k = 0; o->adapter && k < 2; k++) {
+    for (size_t k = 0; o->adapter && k < 3; k++) {
         const size_t module = strlen(w->name) - strlen(".weight");
         char *name;
         if (!ent_path_ends_with(w->name, ".weight"))
             break;
-        ENT_TRY(ent_format(&name, "base_model.model.%.*s.%s.weight", (int)module, w->name, kinds[k]));
+        ENT_TRY(ent_format(&name, "base_model.model.%.*s.%s", (int)module, w->name, kinds[k]));
         const ent_param *p = ent_params_find(params, name);
         free(name);
         if (p == NULL)
             continue;
         ENT_TRY(check_dtype(&p->tensor, o->adapter));
-        (k == 0 ? job->a : job->b)[i] = &p->tensor;
-        job->scales[i] = scale_of(&job->inputs[0].lora, w->name);
+        parts[k][i] = &p->tensor;
+        take_factors(job, i, w->name);
     }
     return ENT_OK;
 }
@@ -171,6 +185,8 @@ static ent_status list_weights(ent_merge_job *job)
     ENT_TRY(ent_calloc(&job->a, most, sizeof *job->a, "adapters"));
     ENT_TRY(ent_calloc(&job->b, most, sizeof *job->b, "adapters"));
     ENT_TRY(ent_calloc(&job->scales, most, sizeof *job->scales, "adapters"));
+    ENT_TRY(ent_calloc(&job->m, most, sizeof *job->m, "adapters"));
+    ENT_TRY(ent_calloc(&job->norms, most, sizeof *job->norms, "adapters"));
     for (size_t i = 0; i < most; i++)
         if (strncmp(params->items[i]->tensor.name, "base_model.", strlen("base_model.")) != 0)
             ENT_TRY(add_weight(job, params, &params->items[i]->tensor));
@@ -212,6 +228,7 @@ ent_status ent_merge_job_open(ent_merge_job **out, const ent_merge_options *opti
         ENT_TRY(check_apart(options, options->adapter));
     for (size_t m = 0; m < job->n_inputs; m++)
         ENT_TRY(open_input(job, m));
+    release(job); /* DoRA's norms have read all of them */
     ENT_TRY(list_weights(job));
     return take_memory(job);
 }
@@ -243,14 +260,17 @@ static float *floats_of_thread(const ent_merge_job *job)
     return job->floats + (size_t)ent_thread() * job->n_floats;
 }
 
-/* Pages that were read are let go of: a model need not fit into memory. */
-static void release(const ent_merge_job *job)
+static double gain_of(const ent_merge_job *job, size_t tensor, size_t row)
 {
-    for (size_t m = 0; m < job->n_inputs; m++)
-        ent_safetensors_release(job->inputs[m].weights);
+    float m;
+    if (job->m[tensor] == NULL)
+        return 1;
+    read_numbers(&m, job->m[tensor], row, 1);
+    return (double)m / (double)job->norms[tensor][row];
 }
 
-/* W + scale B A: a tile is numbers of some rows, the first and the last perhaps in part. */
+/* W + scale B A, its rows perhaps at other lengths: a tile is numbers of some rows, the first and the last perhaps in
+ * part. */
 static void fold_tile(void *context, size_t begin, size_t end)
 {
     const piece *p = context;
@@ -265,8 +285,10 @@ static void fold_tile(void *context, size_t begin, size_t end)
     const size_t r = a->shape[0], in = a->shape[1];
     for (size_t i = begin; i < end;) {
         const size_t column = (p->first + i) % in, n = in - column < end - i ? in - column : end - i;
-        read_numbers(row, b, (p->first + i) / in * r, r);
-        ent_merge_fold(p->out + i, w + (i - begin), row, job->whole_a + column, in, r, job->scales[p->tensor], n);
+        const size_t out = (p->first + i) / in;
+        read_numbers(row, b, out * r, r);
+        ent_merge_fold(p->out + i, w + (i - begin), row, job->whole_a + column, in, r, job->scales[p->tensor],
+                       gain_of(job, p->tensor, out), n);
         i += n;
     }
 }

@@ -65,6 +65,11 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     } else if (o->lora) {
         ENT_TRY(ent_lora_config_copy(&m->lora, o->lora));
     }
+    if (m->lora.use_dora && m->lora.dropout > 0)
+        return ent_fail(ENT_ECONFIG, "lora.dropout: expected 0 with DoRA%s%s, found %g", o->adapter ? ", as in " : "",
+                        o->adapter ? o->adapter : "", m->lora.dropout);
+    if (m->lora.use_dora && m->lora.pissa)
+        return ent_fail(ENT_ECONFIG, "lora.init: pissa can't be combined with lora.use_dora");
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
         if (m->lora.layers[l] && l >= m->config.n_layers)
@@ -147,9 +152,15 @@ static ent_status bind_weights(ent_model *m, const ent_model_options *o)
     return o->compute == ENT_COMPUTE_INT8 ? ent_quantized_check_codes(params, o->path) : ENT_OK;
 }
 
+/* DoRA's norms follow from the weights, as these are stored now. */
+static ent_status set_norms(ent_model *m)
+{
+    return m->fresh ? ent_decoder_init_magnitudes(m->decoder) : ent_decoder_refresh(m->decoder);
+}
+
 ent_status ent_model_open(ent_model *m, const ent_model_options *o)
 {
-    *m = (ent_model){.base = o->base};
+    *m = (ent_model){.base = o->base, .fresh = o->adapter == NULL && o->lora};
     ENT_TRY(ent_model_config_load(&m->config, o->path));
     ENT_TRY(ent_quantized_scheme_load(&m->quantized, o->path));
     ENT_TRY(open_tokenizer(m, o->path));
@@ -177,9 +188,10 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
     ent_decoder_init_scales(m->decoder);
     ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)
-        return open_adapter(m, o);
-    ent_decoder_init_adapters(m->decoder, o->seed);
-    return ENT_OK;
+        ENT_TRY(open_adapter(m, o));
+    else
+        ent_decoder_init_adapters(m->decoder, o->seed);
+    return set_norms(m);
 }
 
 ent_status ent_model_calibrate(ent_model *m, ent_compute compute, size_t count, ent_unit_source source, void *context)
@@ -201,5 +213,5 @@ ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
                                            m->base == ENT_BASE_NF4 ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, cache_dir, verify));
     if (m->converted && m->weights)
         ent_safetensors_release(m->weights);
-    return ENT_OK;
+    return set_norms(m);
 }

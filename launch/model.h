@@ -14,6 +14,7 @@
 typedef struct ent_model {
     ent_model_config config;
     ent_lora_config lora;     /* r 0: no adapter */
+    bool fresh;               /* the adapter begins here: its magnitudes, with DoRA, are those of the weights in use */
     ent_tokenizer *tokenizer; /* NULL: the folder has no tokenizer.json */
     char *tokenizer_path;
     ent_safetensors *weights, *adapter; /* mapped; NULL where there is none */

@@ -53,7 +53,9 @@ static ent_status measure_parts(ent_run_plan *p, size_t unit)
         ent_profile_stop(&profile);
         ENT_TRY(st);
     }
-    p->parts.update = profile.seconds[ENT_PHASE_OPTIMIZER];
+    const double begun = ent_now(); /* DoRA's norms are made once a step, not for each unit */
+    ENT_TRY(ent_decoder_refresh(p->run.model.decoder));
+    p->parts.update = profile.seconds[ENT_PHASE_OPTIMIZER] + ent_now() - begun;
     p->parts.unit = -p->parts.update;
     for (int i = 0; i < ENT_N_PHASES; i++)
         p->parts.unit += profile.seconds[i];
@@ -100,6 +102,8 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     p->fp32_roof = roofs[ENT_FLOPS_FP32];
     p->roof = roofs[config->compute.precision]; /* kinds of operations stand in the order of precisions */
     p->unit_at_roof = p->unit_flops.frozen / p->roof + p->unit_flops.other / p->fp32_roof;
-    p->parts = (ent_step_parts){.unit = p->unit_at_roof, .bytes = p->memory.gradient_sums};
+    p->parts = (ent_step_parts){.unit = p->unit_at_roof,
+                                .update = ent_plan_norms(&m->config, m->lora.r ? &m->lora : NULL) / p->fp32_roof,
+                                .bytes = p->memory.gradient_sums};
     return p->unit_at_roof < LONGEST_UNIT ? measure_parts(p, longest) : ENT_OK;
 }

@@ -87,7 +87,8 @@ void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model
                              .gradient_sums = n * sizeof(int64_t),
                              .activations = (double)(tape - scratch),
                              .workspace = (double)scratch,
-                             .tables = (double)(max_positions * config->head_dim * sizeof(float))};
+                             .tables = (double)(max_positions * config->head_dim * sizeof(float)) +
+                                       (double)ent_decoder_side_bytes(decoder)};
     for (size_t i = 0; i < p->count; i++) {
         const ent_tensor *t = &p->items[i]->tensor;
         if (p->items[i]->trainable)

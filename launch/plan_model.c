@@ -26,7 +26,8 @@ static bool is_adapted(const walk *w, size_t l, ent_proj p)
 static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool propagates)
 {
     const double product = 2 * w->n * in * out;
-    const bool last = p == ENT_O_PROJ || p == ENT_DOWN_PROJ;
+    const bool dora = is_adapted(w, l, p) && w->lora->use_dora; /* backward reads what it multiplies */
+    const bool last = (p == ENT_O_PROJ || p == ENT_DOWN_PROJ) && !dora;
     if (w->lora == NULL) { /* forward, input's and weight's gradient */
         w->flops.other += product * (propagates ? 3 : 2);
         w->again.other += last ? 0 : product;
@@ -39,6 +40,10 @@ static bool linear(walk *w, size_t l, ent_proj p, double in, double out, bool pr
     const double r = (double)ent_lora_rank(w->lora, l, p);
     const double a = 2 * w->n * in * r, b = 2 * w->n * out * r;
     w->again.other += last ? a : a + b;
+    if (w->lora->pissa) { /* what the adapter began with is subtracted */
+        w->flops.other += (a + b) * (propagates ? 2 : 1);
+        w->again.other += last ? 0 : a + b;
+    }
     w->flops.other += a + b;                            /* u = x A^T, y += u B^T */
     w->flops.other += 2 * b + (propagates ? 2 : 1) * a; /* dB, du; dA, dx */
     return true;
@@ -105,6 +110,21 @@ ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_conf
     else
         w.flops.other += head * 4; /* logits are computed again for the weight's gradient */
     return w.flops;
+}
+
+double ent_plan_norms(const ent_model_config *c, const ent_lora_config *lora)
+{
+    const double hidden = (double)c->hidden_size, mlp = (double)c->intermediate_size;
+    const double q = (double)(c->n_heads * c->head_dim), kv = (double)(c->n_kv_heads * c->head_dim);
+    const double sizes[ENT_N_PROJ][2] = {{hidden, q},   {hidden, kv},  {hidden, kv}, {q, hidden},
+                                         {hidden, mlp}, {hidden, mlp}, {mlp, hidden}};
+    double flops = 0;
+    for (size_t l = 0; lora && lora->use_dora && l < c->n_layers; l++)
+        for (ent_proj p = 0; p < ENT_N_PROJ; p++) {
+            const double in = sizes[p][0], out = sizes[p][1], r = (double)ent_lora_rank(lora, l, p);
+            flops += ent_lora_adapts(lora, l, p) ? 2 * r * (in * out + r * in + r * out) : 0;
+        }
+    return flops;
 }
 
 /* A number and one of the units at *text, which then points behind them. False if it isn't there. */

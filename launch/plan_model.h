@@ -21,6 +21,9 @@ typedef struct ent_unit_flops {
 ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets,
                              bool recompute);
 
+/* What a step has beside its units: with DoRA the norms of all rows (src/nn/decoder_norms.c), in fp32; else 0. */
+double ent_plan_norms(const ent_model_config *config, const ent_lora_config *lora);
+
 /* A network: seconds until a message arrives, and bytes a second, between any two ranks. */
 typedef struct ent_network {
     double latency, bandwidth;

@@ -37,6 +37,8 @@ static ent_status open_model(ent_run *run)
     ent_lora_config lora = {.r = (size_t)c->lora.rank,
                             .alpha = c->lora.alpha,
                             .use_rslora = c->lora.use_rslora,
+                            .use_dora = c->lora.use_dora,
+                            .pissa = c->lora.init == ENT_LORA_PISSA,
                             .dropout = c->lora.dropout,
                             .targets = c->lora.targets,
                             .ranks = c->lora.ranks, /* borrowed */
@@ -108,6 +110,16 @@ static ent_status convert_weights(ent_run *run)
     const ent_status st = ent_model_convert(&run->model, cache, run->comm->rank == 0);
     free(cache);
     return st;
+}
+
+/* Every rank for itself: the same bits. It may take a while. */
+static ent_status begin_adapter(ent_run *run)
+{
+    if (run->speaks && run->model.lora.pissa) {
+        printf("pissa   looks for the largest singular values of the adapted weights\n");
+        fflush(stdout);
+    }
+    return ent_decoder_init_pissa(run->model.decoder);
 }
 
 /* Rank 0 comes first, and makes what the others find. */
@@ -280,6 +292,7 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
     ENT_TRY(ent_comm_agree(c, ent_teachers_open(&run->teachers, config, &run->model)));
     ENT_TRY(in_turn(run, open_data));
     ENT_TRY(in_turn(run, convert_weights));
+    ENT_TRY(ent_comm_agree(c, begin_adapter(run)));
     ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),
                                                   ent_run_train_unit, run)));
     ENT_TRY(in_turn(run, convert_weights));

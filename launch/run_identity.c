@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/digest.h"
+#include "io/json_value.h"
 #include "io/lora_modules.h"
 #include "io/path.h"
 #include "src/base/mem.h"
@@ -32,6 +33,8 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     ent_status st;
     ENT_GO(ent_format(&key, "%s.%s", section, ent_json_key(member)));
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
+        (strcmp(key, "lora.init") == 0 && strcmp(ent_json_string(member), "default") == 0) ||
+        (strcmp(key, "lora.use_dora") == 0 && ent_json_is_trivial(member)) ||
         (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
         goto done;
     if (ent_json_string(member) == NULL)
@@ -96,8 +99,8 @@ static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
     const ent_lora_patterns *const patterns[] = {&l->ranks, &l->alphas};
     static const char *const keys[] = {"rank_pattern", "alpha_pattern"};
     char text[128];
-    snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s", l->r, l->alpha, l->targets,
-             l->use_rslora ? ", rslora" : "");
+    snprintf(text, sizeof text, "rank %zu, alpha %.17g, targets %x%s%s", l->r, l->alpha, l->targets,
+             l->use_rslora ? ", rslora" : "", l->use_dora ? ", dora" : "");
     ent_json_add_string(to, "lora.path (adapter)", text);
     for (size_t i = 0; i < 2; i++) {
         if (patterns[i]->count == 0)

@@ -8,7 +8,7 @@
 #include "src/base/mem.h"
 #include "src/nn/lora_config.h"
 
-enum { MAX_LAYERS = 10000, SIDES = 2 }; /* A and B */
+enum { MAX_LAYERS = 10000, SIDES = 2, VECTOR = 2, PARTS = 3 }; /* A and B; with DoRA a vector, of B's side */
 
 /* The sizes that the projections of all layers share; what goes in and comes out of each. */
 typedef enum { HIDDEN, HEADS, KV_HEADS, MIDDLE, N_SIZES } size_kind;
@@ -22,39 +22,52 @@ static const size_kind sizes[ENT_N_PROJ][SIDES] = {
 typedef struct shape_of {
     const ent_contents_tensor *first[N_SIZES]; /* that told a size, */
     size_t size[N_SIZES];                      /* which is this */
-    uint8_t (*found)[ENT_N_PROJ][SIDES];       /* of each layer */
+    uint8_t (*found)[ENT_N_PROJ][PARTS];       /* of each layer */
     size_t n_layers;                           /* highest + 1 */
 } shape_of;
 
-static void name_of(char out[160], size_t layer, unsigned proj, int side)
+static void name_of(char out[160], size_t layer, unsigned proj, int part)
 {
-    snprintf(out, 160, "base_model.model.model.layers.%zu.%s.%s.lora_%c.weight", layer, ent_proj_block((ent_proj)proj),
-             ent_proj_name((ent_proj)proj), side ? 'B' : 'A');
+    static const char *const parts[PARTS] = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"};
+    snprintf(out, 160, "base_model.model.model.layers.%zu.%s.%s.%s", layer, ent_proj_block((ent_proj)proj),
+             ent_proj_name((ent_proj)proj), parts[part]);
 }
 
 /* Which tensor a name means. */
-static bool read_name(size_t *layer, unsigned *proj, int *side, const char *name)
+static bool read_name(size_t *layer, unsigned *proj, int *part, const char *name)
 {
     char again[160];
     if (sscanf(name, "base_model.model.model.layers.%5zu.", layer) != 1 || *layer >= MAX_LAYERS)
         return false;
     for (*proj = 0; *proj < ENT_N_PROJ; ++*proj)
-        for (*side = 0; *side < SIDES; ++*side) {
-            name_of(again, *layer, *proj, *side);
+        for (*part = 0; *part < PARTS; ++*part) {
+            name_of(again, *layer, *proj, *part);
             if (strcmp(again, name) == 0)
                 return true;
         }
     return false;
 }
 
-/* A: (r, in); B: (out, r), where in and out are those of the other layers. */
+/* The dimension that isn't r is that of the other layers. */
+static ent_status check_size(shape_of *s, const ent_contents_tensor *t, size_kind kind, size_t size)
+{
+    if (s->first[kind] == NULL) {
+        s->first[kind] = t;
+        s->size[kind] = size;
+    }
+    return size == s->size[kind] ? ENT_OK
+                                 : ent_fail(ENT_EFORMAT, "%s: %s: expected a dimension of %zu, as %s has, found %zu",
+                                            t->file, t->name, s->size[kind], s->first[kind]->name, size);
+}
+
+/* A: (r, in); B: (out, r); DoRA's vector: (out). */
 static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_contents_tensor *t)
 {
     size_t layer;
     unsigned proj;
     int side;
     ent_dtype dtype;
-    if (!read_name(&layer, &proj, &side, t->name))
+    if (!read_name(&layer, &proj, &side, t->name) || (side == VECTOR && !c->use_dora))
         return ent_fail(ENT_EFORMAT, "%s: unexpected tensor %s", t->file, t->name);
     if (!(c->targets >> proj & 1))
         return ent_fail(ENT_EFORMAT, "%s: %s: target_modules in adapter_config.json has no %s", t->file, t->name,
@@ -66,18 +79,13 @@ static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_
         return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", t->file, t->name,
                         ent_st_type_name(t->type));
     const size_t r = ent_lora_rank(c, layer, (ent_proj)proj);
-    if (t->n_dims != 2 || t->shape[side] != r)
+    if (side == VECTOR && t->n_dims != 1)
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected 1 dimension, found %zu", t->file, t->name, t->n_dims);
+    if (side < SIDES && (t->n_dims != 2 || t->shape[side] != r))
         return ent_fail(ENT_EFORMAT,
                         "%s: %s: expected 2 dimensions, %s of them r, %zu in adapter_config.json, found %zu", t->file,
                         t->name, side ? "the second" : "the first", r, t->n_dims == 2 ? t->shape[side] : 0);
-    const size_kind kind = sizes[proj][side];
-    if (s->first[kind] == NULL) {
-        s->first[kind] = t;
-        s->size[kind] = t->shape[1 - side];
-    } else if (t->shape[1 - side] != s->size[kind]) {
-        return ent_fail(ENT_EFORMAT, "%s: %s: expected a dimension of %zu, as %s has, found %zu", t->file, t->name,
-                        s->size[kind], s->first[kind]->name, t->shape[1 - side]);
-    }
+    ENT_TRY(check_size(s, t, sizes[proj][side == VECTOR ? 1 : side], t->shape[side == 0 ? 1 : 0]));
     s->found[layer][proj][side] = 1;
     s->n_layers = layer + 1 > s->n_layers ? layer + 1 : s->n_layers;
     return ENT_OK;
@@ -92,7 +100,7 @@ static ent_status check_missing(const shape_of *s, const ent_lora_config *c, con
         return ent_fail(ENT_EFORMAT, "%s: expected tensors, found none", file);
     for (size_t layer = 0; layer < n_layers; layer++)
         for (unsigned proj = 0; proj < ENT_N_PROJ; proj++)
-            for (int side = 0; side < SIDES; side++) {
+            for (int side = 0; side < (c->use_dora ? PARTS : SIDES); side++) {
                 if (!(c->targets >> proj & 1) || (c->layers && !c->layers[layer]) || s->found[layer][proj][side])
                     continue;
                 name_of(name, layer, proj, side);

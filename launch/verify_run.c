@@ -8,6 +8,7 @@
 #include "io/metrics_read.h"
 #include "io/path.h"
 #include "io/peft.h"
+#include "launch/pissa.h"
 #include "launch/verify_parts.h"
 #include "src/base/mem.h"
 #include "src/quant/fake.h"
@@ -135,11 +136,11 @@ done:
     return st;
 }
 
-static bool same_patterns(const ent_lora_patterns *a, const ent_lora_patterns *b)
+static bool same_patterns(const ent_lora_patterns *a, const ent_lora_patterns *b, double times)
 {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++)
-        same = a->items[i].value == b->items[i].value && strcmp(a->items[i].key, b->items[i].key) == 0;
+        same = a->items[i].value == times * b->items[i].value && strcmp(a->items[i].key, b->items[i].key) == 0;
     return same;
 }
 
@@ -150,17 +151,25 @@ static ent_status check_lora(const char *folder, const ent_config *config)
     ent_status st = ENT_OK;
     if (config == NULL || !config->has_lora || config->lora.path)
         return ENT_OK;
+    const bool pissa = config->lora.init == ENT_LORA_PISSA; /* what it began with stands beside it: launch/pissa.h */
+    const size_t ranks = pissa ? 2 : 1;
+    const double alphas = pissa ? ent_pissa_alphas(config->lora.use_rslora) : 1;
     ENT_TRY(ent_peft_read_config(&found, folder));
-    if (found.r != (size_t)config->lora.rank || found.alpha != config->lora.alpha ||
+    if (found.r != ranks * (size_t)config->lora.rank || found.alpha != alphas * config->lora.alpha ||
         found.targets != config->lora.targets)
         st = ent_fail(ENT_EFORMAT,
                       "%s/adapter_config.json: expected rank %lld, alpha %g and the targets of config.yaml, found rank "
                       "%zu, alpha %g and %s targets",
-                      folder, (long long)config->lora.rank, config->lora.alpha, found.r, found.alpha,
-                      found.targets == config->lora.targets ? "the same" : "other");
-    else if (!same_patterns(&found.ranks, &config->lora.ranks) || !same_patterns(&found.alphas, &config->lora.alphas))
+                      folder, (long long)config->lora.rank * (long long)ranks, alphas * config->lora.alpha, found.r,
+                      found.alpha, found.targets == config->lora.targets ? "the same" : "other");
+    else if (found.use_rslora != config->lora.use_rslora || found.use_dora != config->lora.use_dora)
+        st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected use_rslora and use_dora as config.yaml has them",
+                      folder);
+    else if (!same_patterns(&found.ranks, &config->lora.ranks, (double)ranks) ||
+             !same_patterns(&found.alphas, &config->lora.alphas, alphas))
         st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected the %s of config.yaml, found another", folder,
-                      same_patterns(&found.ranks, &config->lora.ranks) ? "alpha_pattern" : "rank_pattern");
+                      same_patterns(&found.ranks, &config->lora.ranks, (double)ranks) ? "alpha_pattern"
+                                                                                      : "rank_pattern");
     ent_lora_config_clear(&found);
     return st;
 }
@@ -185,7 +194,9 @@ static void check_result(ent_verification *v, const char *folder, const char *na
             ent_verify_adapter(v, path);
             ent_verify_take(v, check_lora(path, config));
         }
-        if (v->faults == faults && kept && newest->is_final && ent_verify_take(v, compare(folder, path, step)))
+        if (config && config->has_lora && config->lora.init == ENT_LORA_PISSA)
+            ent_verify_good(v, "%s: with what it began with, which no checkpoint has: not compared with one", path);
+        else if (v->faults == faults && kept && newest->is_final && ent_verify_take(v, compare(folder, path, step)))
             ent_verify_good(v, "%s: the numbers of the checkpoint of step %" PRId64, path, step);
     }
     free(path);

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/base/philox.h"
 #include "src/base/tiles.h"
@@ -103,6 +105,8 @@ static void check(const ent_lora_config *lora, bool tied, size_t least_params)
     ok(ent_tape_new(&tape, false));
     ent_params *params = ent_decoder_params(decoder);
     ent_real *values = give_values(params);
+    ok(ent_decoder_init_pissa(decoder));
+    ok(ent_decoder_refresh(decoder)); /* DoRA's norms stay, as nothing goes back through them */
     ok(ent_tape_backward(tape, loss_of(tape, decoder, dropout), 1));
     ent_tape_record(tape, false);
     for (size_t i = 0; i < params->count; i++) {
@@ -147,12 +151,98 @@ static void adapters_on_all_projections(void **state)
     check(&lora, false, 2 * 7 * 2);
 }
 
+static void adapters_with_magnitudes(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .use_dora = true, .targets = (1u << ENT_N_PROJ) - 1};
+    check(&lora, false, 3 * 7 * 2);
+}
+
+static void adapters_that_begin_with_their_weights(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .pissa = true, .dropout = 0.2, .targets = (1u << ENT_N_PROJ) - 1};
+    check(&lora, false, 2 * 7 * 2);
+}
+
+static const ent_tensor *find(ent_decoder *decoder, const char *part, const char *name)
+{
+    char full[200];
+    snprintf(full, sizeof full, name, part);
+    const ent_param *p = ent_params_find(ent_decoder_params(decoder), full);
+    assert_non_null(p);
+    return &p->tensor;
+}
+
+/* The norms are those of the rows of W + s B A, whose sum is made here; a new adapter's magnitudes are the same. */
+static void norms_of_rows(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .use_dora = true, .targets = 1u << ENT_DOWN_PROJ};
+    const ent_model_config config = config_of(false);
+    static const char name[] = "base_model.model.model.layers.1.mlp.down_proj.%s";
+    ent_decoder *decoder;
+    ok(ent_decoder_new(&decoder, &config, &lora, true, T));
+    ent_real *values = give_values(ent_decoder_params(decoder));
+    for (int threads = 1; threads <= 2; threads++) {
+        ent_set_threads(threads);
+        ok(ent_decoder_init_magnitudes(decoder));
+        const ent_real *w = ent_values(find(decoder, "weight", "model.layers.1.mlp.down_proj.%s"));
+        const ent_real *a = ent_values(find(decoder, "lora_A.weight", name));
+        ent_real *b = ent_values(find(decoder, "lora_B.weight", name));
+        const ent_real *m = ent_values(find(decoder, "lora_magnitude_vector", name));
+        const ent_real *norms = ent_decoder_norms(decoder, 1, ENT_DOWN_PROJ);
+        assert_null(ent_decoder_norms(decoder, 1, ENT_UP_PROJ));
+        for (size_t i = 0; i < 8; i++) {
+            double sum = 0;
+            for (size_t j = 0; j < 6; j++) {
+                double x = w[i * 6 + j];
+                for (size_t k = 0; k < 3; k++)
+                    x += 5.0 / 3 * b[i * 3 + k] * a[k * 6 + j];
+                sum += x * x;
+            }
+            assert_true(fabs(norms[i] - sqrt(sum)) < 1e-12 && norms[i] > 0.01);
+            assert_true(m[i] == norms[i]);
+        }
+        b[4] += 1; /* and they follow the adapter */
+    }
+    ent_set_threads(1);
+    assert_true(ent_decoder_side_bytes(decoder) > 2 * 8 * 2 * sizeof(ent_real));
+    ent_decoder_free(decoder);
+    free(values);
+}
+
+static void a_row_of_zeros_has_no_direction(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .use_dora = true, .targets = 1u << ENT_V_PROJ};
+    const ent_model_config config = config_of(false);
+    ent_decoder *decoder;
+    ok(ent_decoder_new(&decoder, &config, &lora, true, T));
+    ent_real *values = give_values(ent_decoder_params(decoder));
+    for (size_t i = 0; i < 2; i++)
+        memset(ent_values(find(decoder, "weight",
+                               i ? "base_model.model.model.layers.1.self_attn.v_proj.lora_B.%s"
+                                 : "model.layers.1.self_attn.v_proj.%s")) +
+                   2 * (i ? 3 : 8),
+               0, (i ? 3 : 8) * sizeof *values);
+    assert_int_equal(ent_decoder_refresh(decoder), ENT_ENUMERIC);
+    assert_non_null(
+        strstr(ent_message(), "model.layers.1.self_attn.v_proj.weight: with its adapter row 2 has the norm 0"));
+    ent_decoder_free(decoder);
+    free(values);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_training),
         cmocka_unit_test(full_training_with_tied_heads),
         cmocka_unit_test(adapters_on_all_projections),
+        cmocka_unit_test(adapters_with_magnitudes),
+        cmocka_unit_test(adapters_that_begin_with_their_weights),
+        cmocka_unit_test(norms_of_rows),
+        cmocka_unit_test(a_row_of_zeros_has_no_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

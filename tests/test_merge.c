@@ -323,10 +323,9 @@ static void pieces(void **state)
     }
 }
 
-/* Hu et al. 2021: W + alpha / r B A, in long double; some columns of a row at a time. */
-static void fold(void **state)
+/* Hu et al. 2021: W + alpha / r B A, in long double; some columns of a row at a time. DoRA: times a factor. */
+static void fold_with(double gain)
 {
-    (void)state;
     enum { R = 16, IN = 1100 };
     const float *a = x, *b = base, *w = x + N * 2;
     const double scale = 1.7;
@@ -337,13 +336,20 @@ static void fold(void **state)
         long double sum = 0;
         for (size_t k = 0; k < R; k++)
             sum += (long double)b[k] * columns[k * IN + j];
-        expected[j] = (float)(w[j] + (long double)scale * sum);
+        expected[j] = (float)((long double)gain * (w[j] + (long double)scale * sum));
     }
-    ent_merge_fold(y, w, b, columns, IN, R, scale, 700);
-    ent_merge_fold(y + 700, w + 700, b, columns + 700, IN, R, scale, IN - 700);
+    ent_merge_fold(y, w, b, columns, IN, R, scale, gain, 700);
+    ent_merge_fold(y + 700, w + 700, b, columns + 700, IN, R, scale, gain, IN - 700);
     memset(y + IN, 0, (N - IN) * sizeof *y);
     memset(expected + IN, 0, (N - IN) * sizeof *y);
     assert_expected();
+}
+
+static void fold(void **state)
+{
+    (void)state;
+    fold_with(1);
+    fold_with(0.83);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* PEFT adapters: what PEFT wrote is read; what we write reads back the same; every other kind of adapter is refused. */
 #include "file_helpers.h"
 
+#include "io/model_weights.h"
 #include "io/peft.h"
 
 #define LORA "\"peft_type\":\"LORA\",\"r\":4,\"target_modules\":[\"q_proj\"]"
@@ -62,10 +63,10 @@ static void targets_and_layers(void **state)
     assert_int_equal(c.r, 8); /* PEFT's defaults */
     assert_true(c.alpha == 8);
     assert_ok(read_rest(&c, "\"layers_to_transform\":[5,0],\"layers_pattern\":\"layers\",\"use_rslora\":true,"
-                            "\"lora_alpha\":3,\"lora_dropout\":0.25"));
+                            "\"use_dora\":true,\"lora_alpha\":3,\"lora_dropout\":0.25"));
     assert_int_equal(c.n_layers, 6);
     assert_memory_equal(c.layers, "\1\0\0\0\0\1", 6);
-    assert_true(c.use_rslora && c.alpha == 3 && c.dropout == 0.25);
+    assert_true(c.use_rslora && c.use_dora && c.alpha == 3 && c.dropout == 0.25);
     ent_lora_config_clear(&c);
     assert_null(c.layers);
     assert_ok(read_rest(&c, "\"layers_to_transform\":2"));
@@ -78,7 +79,6 @@ static void what_changes_the_mathematics_is_refused(void **state)
 {
     (void)state;
     static const char *const rest[][2] = {
-        {"\"use_dora\":true", "use_dora: true"},
         {"\"use_something_new\":true", "use_something_new: true"},
         {"\"rank_pattern\":{\"(?!q).*\":2}", "rank_pattern: pattern \"(?!q).*\": not supported from \"(?!q).*\" on"},
         {"\"modules_to_save\":[\"lm_head\"]", "modules_to_save: [\"lm_head\"]"},
@@ -177,23 +177,24 @@ static void what_is_written_reads_back(void **state)
                               .dropout = 0.1,
                               .targets = 1u << ENT_V_PROJ | 1u << ENT_GATE_PROJ,
                               .use_rslora = true,
+                              .use_dora = true,
                               .layers = flags,
                               .n_layers = 4};
     ent_lora_config back;
     assert_ok(rewrite("scratch/peft/deep/er/", &config)); /* new */
     assert_ok(ent_peft_read_config(&back, "scratch/peft/deep/er"));
     assert_int_equal(back.r, 8);
-    assert_true(back.alpha == 16.5 && back.dropout == 0.1 && back.use_rslora);
+    assert_true(back.alpha == 16.5 && back.dropout == 0.1 && back.use_rslora && back.use_dora);
     assert_int_equal(back.targets, config.targets);
     assert_int_equal(back.n_layers, 3);
     assert_memory_equal(back.layers, "\0\1\1", 3);
     ent_lora_config_clear(&back);
     config.layers = NULL;
-    config.use_rslora = false;
+    config.use_rslora = config.use_dora = false;
     assert_ok(rewrite("scratch/peft/deep/er", &config)); /* replaced */
     assert_ok(ent_peft_read_config(&back, "scratch/peft/deep/er"));
     assert_null(back.layers);
-    assert_false(back.use_rslora);
+    assert_false(back.use_rslora || back.use_dora);
     assert_ok(rewrite("scratch/peft/two", &config));
     assert_files_equal("scratch/peft/deep/er/adapter_config.json", "scratch/peft/two/adapter_config.json");
     assert_files_equal(ENT_TEST_DATA "/oracle/llama/adapter_final/adapter_model.safetensors",
@@ -211,6 +212,28 @@ static void what_is_written_reads_back(void **state)
                "\"$(printf '%s\\n' .: two: deep: deep/er: two deep er adapter_model.safetensors "
                "adapter_config.json adapter_model.safetensors adapter_config.json | sort | tr -d '\\n')\""),
         0);
+}
+
+#define Q_PROJ "base_model.model.model.layers.3.self_attn.q_proj."
+
+/* What tensors alone tell: a vector of magnitudes is DoRA's. */
+static void vectors_tell_of_dora(void **state)
+{
+    (void)state;
+    ent_st_tensor t[] = {
+        {.name = Q_PROJ "lora_A.weight", .n_dims = 2, .shape = {4, 64}},
+        {.name = Q_PROJ "lora_B.weight", .n_dims = 2, .shape = {64, 4}},
+        {.name = Q_PROJ "lora_magnitude_vector", .n_dims = 1, .shape = {64}},
+    };
+    ent_lora_config c;
+    assert_ok(ent_adapter_describe(&c, t, 2, "here"));
+    assert_false(c.use_dora);
+    ent_lora_config_clear(&c);
+    assert_ok(ent_adapter_describe(&c, t, 3, "here"));
+    assert_true(c.use_dora && c.r == 4 && c.targets == 1u << ENT_Q_PROJ && c.n_layers == 4);
+    ent_lora_config_clear(&c);
+    t[2].n_dims = 2;
+    assert_fails(ent_adapter_describe(&c, t, 3, "here"), ENT_EFORMAT, "lora_magnitude_vector: expected a tensor of");
 }
 
 static void a_folder_that_cannot_be_made(void **state)
@@ -233,6 +256,7 @@ int main(void)
         cmocka_unit_test(patterns_set_modules),
         cmocka_unit_test(malformed_values_are_refused),
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(vectors_tell_of_dora),
         cmocka_unit_test(a_folder_that_cannot_be_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

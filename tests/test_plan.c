@@ -54,9 +54,10 @@ static ent_decoder *new_decoder(const ent_model_config *config, const ent_lora_c
             assert_int_equal(ent_params_bind(p, p->items[i], t->n_dims, t->shape, ENT_DTYPE_F32, values, "test"),
                              ENT_OK);
     }
-    if (lora)
+    if (lora) {
         ent_decoder_init_adapters(d, 1);
-    else
+        assert_int_equal(ent_decoder_init_magnitudes(d), ENT_OK);
+    } else
         ent_decoder_init_weights(d, 1);
     return d;
 }
@@ -80,7 +81,7 @@ static void check_once(const ent_model_config *config, const ent_lora_config *lo
     assert_int_equal(ent_trainer_step(&result, trainer, 0, 1, one_document, &targets), ENT_OK);
     ent_profile_stop(&profile);
     const ent_unit_flops f = ent_plan_unit(config, lora, N, (size_t)targets, recompute);
-    assert_int_equal((uint64_t)(f.frozen + f.other), profile.flops[ENT_FLOPS_FP32]);
+    assert_int_equal((uint64_t)(f.frozen + f.other + ent_plan_norms(config, lora)), profile.flops[ENT_FLOPS_FP32]);
     assert_true(lora ? f.frozen > 0 : f.frozen == 0);
     ent_trainer_free(trainer);
     ent_comm_free(comm);
@@ -106,9 +107,15 @@ static void products_are_those_that_run(void **state)
         ent_lora_config lora = {.r = 3, .alpha = 6, .targets = sets[i]};
         check_flops(&grouped, &lora, N - 1);
         check_flops(&window, &lora, 10);
+        lora.use_dora = true;
+        check_flops(&grouped, &lora, N - 1);
         lora.modules = own;
         lora.n_modules = 2 * ENT_N_PROJ;
         check_flops(&grouped, &lora, N - 1);
+        lora.use_dora = false;
+        lora.pissa = true;
+        check_flops(&grouped, &lora, N - 1);
+        lora.pissa = false;
         lora.modules = NULL;
         lora.n_modules = 0;
         lora.layers = second;

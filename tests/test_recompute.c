@@ -80,6 +80,8 @@ static subject begin(const ent_lora_config *lora)
     ok(ent_decoder_new(&s.decoder, &config, lora, true, T));
     s.params = ent_decoder_params(s.decoder);
     give_values(&s);
+    ok(ent_decoder_init_pissa(s.decoder));
+    ok(ent_decoder_refresh(s.decoder));
     return s;
 }
 
@@ -172,6 +174,22 @@ static void some_adapters_of_some_layers(void **state)
     same_bits(&lora);
 }
 
+static void adapters_with_magnitudes(void **state)
+{
+    (void)state;
+    ent_lora_config lora = {.r = 3, .alpha = 5, .use_dora = true, .targets = (1u << ENT_N_PROJ) - 1};
+    same_bits(&lora);
+    lora.targets = 1u << ENT_O_PROJ | 1u << ENT_UP_PROJ;
+    same_bits(&lora);
+}
+
+static void adapters_beside_their_beginning(void **state)
+{
+    (void)state;
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .pissa = true, .dropout = 0.2, .targets = (1u << ENT_N_PROJ) - 1};
+    same_bits(&lora);
+}
+
 /* A layer more costs the memory of its input, not that of what it computes. */
 static void memory_is_of_one_layer(void **state)
 {
@@ -185,10 +203,10 @@ static void memory_is_of_one_layer(void **state)
 }
 
 /* Training and evaluation stay within what a plan of training measures. */
-static void a_plan_is_kept(void **state)
+static void keeps_its_plan(bool use_dora)
 {
-    (void)state;
-    const ent_lora_config lora = {.r = 3, .alpha = 5, .targets = 1u << ENT_Q_PROJ | 1u << ENT_V_PROJ};
+    const ent_lora_config lora = {
+        .r = 3, .alpha = 5, .use_dora = use_dora, .targets = 1u << ENT_Q_PROJ | 1u << ENT_O_PROJ | 1u << ENT_DOWN_PROJ};
     subject s = begin(&lora);
     for (int recompute = 0; recompute < 2; recompute++) {
         ent_tape *plan, *tape;
@@ -209,6 +227,13 @@ static void a_plan_is_kept(void **state)
         ent_tape_free(tape);
     }
     end(&s);
+}
+
+static void a_plan_is_kept(void **state)
+{
+    (void)state;
+    keeps_its_plan(false);
+    keeps_its_plan(true);
 }
 
 /* What stands below the lowest adapter is turned into NaN between forward and backward. */
@@ -254,6 +279,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_training),
         cmocka_unit_test(adapters_with_dropout),
+        cmocka_unit_test(adapters_with_magnitudes),
+        cmocka_unit_test(adapters_beside_their_beginning),
         cmocka_unit_test(some_adapters_of_some_layers),
         cmocka_unit_test(memory_is_of_one_layer),
         cmocka_unit_test(a_plan_is_kept),

@@ -13,12 +13,14 @@
 /* y = rows `ids` of w: (n, C) from w (V, C). ids are borrowed until backward. ENT_EINVAL for an id outside [0, V). */
 ent_status ent_embedding(ent_tensor **y, ent_tape *tape, ent_tensor *w, const int32_t *ids, size_t n);
 
-/* A low-rank adapter of a linear operator: y += scale * (dropout(x) A^T) B^T (Hu et al. 2021, arXiv:2106.09685). */
+/* A low-rank adapter of a linear operator: y += scale * (dropout(x) A^T) B^T (Hu et al. 2021, arXiv:2106.09685); and,
+ * if they are there, y -= scale * (x A0^T) B0^T with the constants A0 and B0, which are a part of W. */
 typedef struct ent_adapter {
-    ent_tensor *a, *b; /* (r, in), (out, r) */
-    ent_real scale;    /* alpha / r, or alpha / sqrt(r) */
-    float dropout;     /* of the adapter's input; 0: none */
-    ent_rng rng;       /* draws of the dropout, indexed by element of x */
+    ent_tensor *a, *b;             /* (r, in), (out, r) */
+    ent_tensor *first_a, *first_b; /* A0, B0: of the same shapes; NULL: none */
+    ent_real scale;                /* alpha / r, or alpha / sqrt(r) */
+    float dropout;                 /* of the adapter's input; 0: none */
+    ent_rng rng;                   /* draws of the dropout, indexed by element of x */
 } ent_adapter;
 
 /* y = x w^T + bias: (T, out) from x (T, in), w (out, in), bias (out) or NULL; and the adapter's part, if not NULL. */
@@ -30,6 +32,12 @@ ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor 
  * dw = dy where |w / s| < 127, 0 elsewhere; ds = gain sum_j dy (round(w / s) - w / s, or +-127 elsewhere). The paper's
  * gain is 1 / sqrt(127 n) for n weights of a scale. */
 ent_status ent_fake_quantize(ent_tensor **y, ent_tape *tape, ent_tensor *w, ent_tensor *scale, ent_real gain);
+
+/* y = z (m / norms) + bias: (T, out) from z (T, out), m (out), bias (out) or NULL. With z = x (W + s B A)^T and norms
+ * the lengths of the rows of W + s B A it is DoRA (Liu et al. 2024, arXiv:2402.09353, eq. 5 and 11): no gradient goes
+ * through norms, which are (out), above 0, and borrowed until backward. */
+ent_status ent_magnitude(ent_tensor **y, ent_tape *tape, ent_tensor *z, ent_tensor *m, ent_tensor *bias,
+                         const ent_real *norms);
 
 /* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of
  * x. (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm.

@@ -37,7 +37,7 @@ enum { LANES = 1, MR = 4, NV = 8 };
 #endif
 #endif
 
-enum { NR = NV * LANES };
+enum { NR = NV * LANES, FEW = MR == 4 ? 2 : 4 };
 
 _Static_assert((int)NR <= (int)ENT_PRODUCT_COLUMNS, "what is converted for a row has room for the tile");
 
@@ -77,12 +77,13 @@ static inline void add_to(ent_real *c, const vec sum[NV], ent_real alpha, ent_re
     }
 }
 
-/* The sums of a tile whose rows are whole. */
-static inline void whole_tile(ent_real *c, size_t ldc, size_t k, const ent_real *a, const ent_real *b, ent_real alpha,
-                              ent_real beta)
+/* A tile of `rows` rows, MR or FEW, all its columns being there. */
+static inline __attribute__((always_inline)) void whole_tile(ent_real *c, size_t ldc, size_t rows, size_t k,
+                                                             const ent_real *a, const ent_real *b, ent_real alpha,
+                                                             ent_real beta)
 {
     vec sum[MR][NV];
-    for (size_t i = 0; i < MR; i++) {
+    for (size_t i = 0; i < rows; i++) {
         __builtin_prefetch(c + i * ldc, 1);
         for (size_t v = 0; v < NV; v++)
             sum[i][v] = ALL(0);
@@ -92,28 +93,31 @@ static inline void whole_tile(ent_real *c, size_t ldc, size_t k, const ent_real 
         vec bl[NV];
         for (size_t v = 0; v < NV; v++)
             bl[v] = LOAD(b + l * NR + v * LANES);
-        for (size_t i = 0; i < MR; i++) {
+        for (size_t i = 0; i < rows; i++) {
             const vec ail = ALL(a[l * MR + i]);
             for (size_t v = 0; v < NV; v++)
                 sum[i][v] = FMA(ail, bl[v], sum[i][v]);
         }
     }
-    for (size_t i = 0; i < MR; i++)
+    for (size_t i = 0; i < rows; i++)
         add_to(c + i * ldc, sum[i], alpha, beta);
 }
 
-/* At the edges of C the tile is computed whole, from a copy of what C has of it. */
+/* At the edges of C the tile is computed from a copy of what C has of it: whole, or a few of its rows. */
 static void tile(ent_real *c, size_t ldc, size_t m, size_t n, size_t k, const ent_real *a, const ent_real *b,
                  ent_real alpha, ent_real beta)
 {
     if (m == MR && n == NR) {
-        whole_tile(c, ldc, k, a, b, alpha, beta);
+        whole_tile(c, ldc, MR, k, a, b, alpha, beta);
         return;
     }
     ent_real copy[MR * NR] = {0};
     for (size_t i = 0; i < m && beta != 0; i++)
         memcpy(copy + i * NR, c + i * ldc, n * sizeof *c);
-    whole_tile(copy, NR, k, a, b, alpha, beta);
+    if (m <= FEW)
+        whole_tile(copy, NR, FEW, k, a, b, alpha, beta);
+    else
+        whole_tile(copy, NR, MR, k, a, b, alpha, beta);
     for (size_t i = 0; i < m; i++)
         memcpy(c + i * ldc, copy + i * NR, n * sizeof *c);
 }

@@ -1,7 +1,7 @@
 #include "src/merge/merge.h"
 
 void ent_merge_fold(float *y, const float *w, const float *b, const float *a, size_t stride, size_t r, double scale,
-                    size_t n)
+                    double gain, size_t n)
 {
     enum { BLOCK = 512 };
     for (size_t i = 0; i < n; i += BLOCK) {
@@ -14,6 +14,6 @@ void ent_merge_fold(float *y, const float *w, const float *b, const float *a, si
                 sum[j] += factor * (double)row[j];
         }
         for (size_t j = 0; j < some; j++)
-            y[i + j] = (float)((double)w[i + j] + scale * sum[j]);
+            y[i + j] = (float)(gain * ((double)w[i + j] + scale * sum[j]));
     }
 }

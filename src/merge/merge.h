@@ -92,9 +92,10 @@ void ent_merge_drop(double *delta, double density, uint64_t seed, uint32_t tenso
 void ent_merge_slerp_sums(double sums[3], const float *x, const float *y, size_t n);
 void ent_merge_slerp_factors(double factors[2], const double sums[3], double t);
 
-/* LoRA folded into its weight: y = W + scale B A, n numbers of one row. b: that row of B (r numbers); a: A (r, stride)
- * at the first of the columns. scale = alpha / r, or alpha / sqrt(r) with use_rslora. */
+/* LoRA folded into its weight: y = gain (W + scale B A), n numbers of one row. b: that row of B (r numbers); a: A (r,
+ * stride) at the first of the columns. scale = alpha / r, or alpha / sqrt(r) with use_rslora; gain: of that row, 1, or
+ * with DoRA its magnitude by the norm of the row of W + scale B A. */
 void ent_merge_fold(float *y, const float *w, const float *b, const float *a, size_t stride, size_t r, double scale,
-                    size_t n);
+                    double gain, size_t n);
 
 #endif

@@ -36,13 +36,22 @@ static ent_status project(ent_tensor **y, ent_tape *tape, const pass *c, ent_pro
         return project_rounded(y, tape, p, x);
     if (p->lora_a == NULL)
         return ent_linear(y, tape, x, p->w, p->bias, NULL);
-    ent_adapter adapter = {.a = p->lora_a, .b = p->lora_b, .scale = p->scale};
+    ent_adapter adapter = {
+        .a = p->lora_a, .b = p->lora_b, .first_a = p->first_a, .first_b = p->first_b, .scale = p->scale};
     if (c->drops && d->dropout > 0) {
         adapter.dropout = (float)d->dropout;
         adapter.rng = c->dropout;
         adapter.rng.stream = ENT_STREAM_DROPOUT | p->number << 8;
     }
-    return ent_linear(y, tape, x, p->w, p->bias, &adapter);
+    if (p->magnitude == NULL)
+        return ent_linear(y, tape, x, p->w, p->bias, &adapter);
+    ent_tensor *z;
+    ENT_TRY(ent_linear(&z, tape, x, p->w, NULL, &adapter));
+    if (proj == ENT_O_PROJ || proj == ENT_DOWN_PROJ)
+        ent_tape_tail(tape); /* backward reads z */
+    ENT_TRY(ent_magnitude(y, tape, z, p->magnitude, p->bias, p->norms));
+    ent_tape_release(tape, z);
+    return ENT_OK;
 }
 
 /* One of q and k: projection, norm over each head, rotation. */
@@ -96,7 +105,7 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const pass *c)
     if (!o_reads)
         ent_tape_tail(tape);
     ENT_TRY(ent_attention(&a, tape, q, k, v, &shape));
-    if (o_reads)
+    if (o_reads && y->proj[ENT_O_PROJ].magnitude == NULL)
         ent_tape_tail(tape);
     ent_tape_release(tape, q);
     ent_tape_release(tape, k);
@@ -118,7 +127,8 @@ static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const pass *c)
     ENT_TRY(ent_silu_mul(&m, tape, gate, up));
     ent_tape_release(tape, gate);
     ent_tape_release(tape, up);
-    ent_tape_tail(tape);
+    if (c->decoder->layers[c->layer].proj[ENT_DOWN_PROJ].magnitude == NULL)
+        ent_tape_tail(tape);
     ENT_TRY(project(&down, tape, c, ENT_DOWN_PROJ, m));
     ent_tape_release(tape, m);
     return add_to(x, tape, down);

@@ -49,8 +49,30 @@ size_t ent_decoder_projections(const ent_decoder *decoder);
 ent_tensor *ent_decoder_projection(ent_decoder *decoder, size_t i);
 
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
- * +-1/sqrt(in)), B zero. */
+ * +-1/sqrt(in)), B zero. With DoRA ent_decoder_init_magnitudes follows. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
+
+/* DoRA (PEFT's tuners/lora/dora.py): the norms of the rows of W + s B A, from the weights as they are stored and the
+ * adapters as they are. To be called when either has changed, before anything is computed: the trainer does so before
+ * each step and evaluation. `init` also makes the magnitudes equal to them, as a new adapter has them. Without DoRA
+ * they do nothing. ENT_ENUMERIC for a row of norm 0, or of one that isn't finite. Allocates nothing. */
+ent_status ent_decoder_refresh(ent_decoder *decoder);
+ent_status ent_decoder_init_magnitudes(ent_decoder *decoder);
+
+/* These norms (borrowed; NULL without DoRA). */
+const ent_real *ent_decoder_norms(const ent_decoder *decoder, size_t layer, ent_proj proj);
+
+/* With `pissa`: the adapters begin so that s B A has the largest singular values of W, as W is stored now, and what is
+ * computed is y = x (W - s B0 A0 + s B A)^T with B0 and A0 as they began: W itself stays. The same bits on any number
+ * of threads, and every CPU. Otherwise it does nothing. What ent_svd_top fails with (src/nn/svd.h). */
+ent_status ent_decoder_init_pissa(ent_decoder *decoder);
+
+/* A0 (r, in) and B0 (out, r) of a projection, borrowed; NULL: it has none. */
+void ent_decoder_first(const ent_tensor **a, const ent_tensor **b, const ent_decoder *decoder, size_t layer,
+                       ent_proj proj);
+
+/* Bytes that DoRA's norms and PiSSA's first adapters take. */
+size_t ent_decoder_side_bytes(const ent_decoder *decoder);
 
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
 void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);

@@ -26,6 +26,11 @@ void ent_decoder_free(ent_decoder *decoder)
     free(decoder->cosines);
     free(decoder->sines);
     free(decoder->layers);
+    free(decoder->first.tensors);
+    free(decoder->first.values);
+    free(decoder->dora.norms);
+    free(decoder->dora.squares);
+    free(decoder->dora.scratch);
     ent_params_clear(&decoder->params);
     free(decoder);
 }
@@ -88,7 +93,11 @@ static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, const
     snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_A.weight", l, block, kind);
     ENT_TRY(declare(&proj->lora_a, d, name, r, in, d->train));
     snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_B.weight", l, block, kind);
-    return declare(&proj->lora_b, d, name, out, r, d->train);
+    ENT_TRY(declare(&proj->lora_b, d, name, out, r, d->train));
+    if (!lora->use_dora)
+        return ENT_OK;
+    snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.%s.lora_magnitude_vector", l, block, kind);
+    return declare(&proj->magnitude, d, name, out, 0, d->train);
 }
 
 static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const char *what, size_t size)
@@ -165,6 +174,9 @@ static ent_status make(ent_decoder **out, const ent_model_config *config, const 
     if (rounded)
         ENT_GO(declare_scales(d));
     ENT_GO(ent_params_seal(&d->params));
+    ENT_GO(ent_decoder_take_norms(d));
+    if (lora && lora->pissa)
+        ENT_GO(ent_decoder_take_first(d));
     ENT_GO(ent_decoder_set_positions(d, max_positions));
     *out = d;
     d = NULL;
@@ -201,6 +213,8 @@ void ent_decoder_init_adapters(ent_decoder *d, uint64_t seed)
             for (size_t i = 0; i < ent_tensor_count(proj->lora_a); i++)
                 a[i] = (ent_real)((2 * ent_random_uniform(&rng, i) - 1) * bound);
             own_values(d, proj->lora_b);
+            if (proj->magnitude)
+                own_values(d, proj->magnitude);
         }
     }
 }

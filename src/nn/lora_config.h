@@ -47,6 +47,8 @@ typedef struct ent_lora_config {
     size_t r;         /* the adapter's rank; 0: no adapter */
     double alpha;     /* y += alpha / r * B A x, or alpha / sqrt(r) with use_rslora */
     bool use_rslora;  /* Kalajdzievski 2023, arXiv:2312.03732 */
+    bool use_dora;    /* Liu et al. 2024, arXiv:2402.09353: rows have a trained length; not with dropout */
+    bool pissa;       /* a new adapter begins with the largest singular values of its weight: ent_decoder_init_pissa */
     double dropout;   /* of the adapter's input, in [0, 1) */
     unsigned targets; /* bit 1 << proj: projection is adapted */
     uint8_t *layers;  /* NULL: all layers; else n_layers flags, 1: adapted. Owned by who made the struct */

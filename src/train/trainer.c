@@ -197,7 +197,7 @@ static ent_status all_units(ent_trainer *t, size_t count, ent_unit_source source
     int64_t *sums = t->sums + t->params->n_trainable;
     const size_t begin = ent_first_unit(count, t->comm->rank, t->comm->world_size);
     const size_t end = ent_first_unit(count, t->comm->rank + 1, t->comm->world_size);
-    ent_status st = ENT_OK;
+    ent_status st = ent_decoder_refresh(t->decoder);
     bool stopped = begin == end && is_to_stop(t); /* a rank without units is asked too */
     memset(train ? t->sums : sums, 0, (n + N_SUMS) * sizeof *sums);
     for (size_t i = begin; i < end && st == ENT_OK; i++) {

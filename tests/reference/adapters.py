@@ -19,6 +19,8 @@ variants = {
                  "alpha_pattern": {r"^model.layers.(0|2).self_attn.[k-q]_proj": 5.5, "k_proj": 12}},
     "patterns_rslora": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "up_proj"], "use_rslora": True,
                         "rank_pattern": {"[12].mlp.up_proj": 1}, "alpha_pattern": {r"\d.self_attn.v_proj": 3}},
+    "dora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"], "use_dora": True},
+    "pissa": {"r": 4, "lora_alpha": 6, "target_modules": ["v_proj", "down_proj"], "pissa": True},
     "plus": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "gate_proj", "o_proj"], "ratio": 8},
 }
 
@@ -29,7 +31,7 @@ def value(patterns, name, otherwise):  # peft.utils.other.get_pattern_key, and t
 
 class Adapter:
     def __init__(self, p, w):
-        self.p, self.t, self.scale = p, {}, {}
+        self.p, self.t, self.scale, self.w, self.first = p, {}, {}, w, {}
         torch.manual_seed(5)
         for key in w:
             name = key[:-len(".weight")]
@@ -41,11 +43,41 @@ class Adapter:
             for part, t in (("lora_A", torch.randn(r, wide)), ("lora_B", torch.randn(out, r) * 0.1)):
                 self.t[f"{PREFIX}{name}.{part}.weight"] = (0.1 * t).float().double().requires_grad_()
 
+            if p.get("pissa"):  # peft.tuners.lora.layer: pissa_init; what W loses is subtracted below
+                u, sigma, v = torch.linalg.svd(w[key], full_matrices=False)
+                root = (sigma[:r] / self.scale[name]).sqrt()
+                for part, t in (("lora_A", root[:, None] * v[:r]), ("lora_B", u[:, :r] * root)):
+                    self.t[f"{PREFIX}{name}.{part}.weight"] = t.clone().requires_grad_()
+                self.first[name] = [t.detach().clone() for t in self.parts(name)]
+            if p.get("use_dora"):  # PEFT begins with the norm; here it is moved, so that it matters
+                m = self.norm(name) * (1 + 0.1 * torch.randn(out))
+                self.t[f"{PREFIX}{name}.lora_magnitude_vector"] = m.detach().float().double().requires_grad_()
+
+    def parts(self, name):
+        return (self.t[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
+
+    def norm(self, name):  # peft.tuners.lora.dora: get_weight_norm
+        a, b = self.parts(name)
+        return torch.linalg.norm(self.w[name + ".weight"] + self.scale[name] * (b @ a), dim=1).detach()
+
     def __call__(self, name, x, y):
         if name not in self.scale:
             return y
-        a, b = (self.t[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
-        return y + self.scale[name] * (x @ a.T) @ b.T
+        a, b = self.parts(name)
+        lora = self.scale[name] * (x @ a.T) @ b.T
+        if name in self.first:
+            a, b = self.first[name]
+            lora = lora - self.scale[name] * (x @ a.T) @ b.T
+        if not self.p.get("use_dora"):
+            return y + lora
+        g = self.t[f"{PREFIX}{name}.lora_magnitude_vector"] / self.norm(name)
+        return y + (g - 1) * F.linear(x, self.w[name + ".weight"]) + g * lora  # its forward
+
+
+    def change(self, name):
+        """What W has become more, as a matrix: vectors of singular values have no sign of their own."""
+        (a, b), (a0, b0) = self.parts(name), self.first[name]
+        return self.scale[name] * (b @ a - b0 @ a0)
 
 
 def write(path, p, tensors):
@@ -67,9 +99,10 @@ def main():
     c, w = json.load(open(folder + "/llama/model/config.json")), load(folder + "/llama/model/model.safetensors")
     rows = [json.loads(l) for l in open(folder + "/llama/train.jsonl")]
     for kind, p in variants.items():
-        out = f"{folder}/adapters/{kind}"
+        out = f"{folder}/pissa" if p.get("pissa") else f"{folder}/adapters/{kind}"
         adapter = Adapter(p, w)
-        write(out + "/adapter_init", p, adapter.t)
+        if not adapter.first:
+            write(out + "/adapter_init", p, adapter.t)
         optimizer = torch.optim.AdamW(groups(adapter, p), lr=LR, betas=BETAS, eps=1e-8, weight_decay=DECAY)
         steps = []
         for step in range(STEPS):
@@ -83,11 +116,19 @@ def main():
             optimizer.step()
             steps.append({"step": step + 1, "loss": loss.item(), "grad_norm": norm.item(), "lr": LR,
                           "tokens": int((labels[:, 1:] >= 0).sum())})
-        write(out + "/adapter_final", p, adapter.t)
+        if adapter.first:
+            os.makedirs(out, exist_ok=True)
+            save(out + "/change.safetensors", {name: adapter.change(name).detach() for name in adapter.first})
+        else:
+            write(out + "/adapter_final", p, adapter.t)
         json.dump({"steps": steps}, open(out + "/expected.json", "w"), indent=1)
-        open(out + "/config.yaml", "w").write(f"""model: {{path: ../../llama/model}}
-data: {{train: ../../llama/train.jsonl, seq_len: 48, packing: false, shuffle: false}}
-lora: {{path: adapter_init{", plus_ratio: %g" % p["ratio"] if "ratio" in p else ""}}}
+        lora = "path: adapter_init" + (", plus_ratio: %g" % p["ratio"] if "ratio" in p else "")
+        if adapter.first:
+            lora = f"rank: {p['r']}, alpha: {p['lora_alpha']}, target_modules: [{', '.join(p['target_modules'])}], init: pissa"
+        llama = ("../" if adapter.first else "../../") + "llama"
+        open(out + "/config.yaml", "w").write(f"""model: {{path: {llama}/model}}
+data: {{train: {llama}/train.jsonl, seq_len: 48, packing: false, shuffle: false}}
+lora: {{{lora}}}
 optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: 1.0e-8, weight_decay: {DECAY}}}
 scheduler: {{name: constant}}
 training: {{max_steps: {STEPS}, batch_size: 4, grad_clip: 1.0, output_dir: out}}

@@ -33,6 +33,51 @@ P
   check "$name in its model" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to safetensors --out whole
   check "$name trains on, in another's config" "$BIN/entrenar-train" config.yaml --quiet --set lora.path=again --set training.output_dir=on --set training.max_steps=1
 done
+# DoRA beside what else there is: it begins as LoRA does, in quantised weights too, and goes on; llama.cpp gets the model.
+cd "$WORK/adapters/dora" || exit 1
+S=(--set lora.path= --set lora.rank=4 --set lora.target_modules=all-linear --set training.max_steps=3 --set quantize.base=nf4 --set compute.precision=int8)
+check "LoRA" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=plain
+S+=(--set lora.use_dora=true)
+check "DoRA" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new
+check "it is verified" "$BIN/entrenar" verify new
+check "it begins with LoRA's loss" python3 - <<'P'
+import json
+a, b = ([json.loads(l)["loss"] for l in open(f + "/metrics.jsonl")] for f in ("plain", "new"))
+assert abs(a[0] - b[0]) < 1e-6 * a[0] and abs(a[2] - b[2]) > 1e-5, (a, b)
+P
+check "DoRA stops" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new2 --set training.max_steps=1
+check "DoRA goes on, recomputing, on 2 ranks" ranks 2 "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new2 --set compute.recompute=layer --resume
+check "to the same bits" cmp "$(newest new)" "$(newest new2)"
+check "DoRA as GGUF" "$BIN/entrenar" export --model ../../llama/model --adapter "$(newest new)" --to gguf --out whole.gguf
+refused "DoRA as GGUF adapter" "use_dora: llama.cpp has no DoRA adapters" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to gguf-adapter --out a.gguf
+refused "DoRA with dropout" "lora.dropout: expected 0 with DoRA" "$BIN/entrenar-train" config.yaml --dry-run --set lora.dropout=0.1
+refused "resuming without it" "lora.use_dora" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set lora.use_dora=false --set training.output_dir=new --resume
+sed -i 's/"use_dora":[^,}]*true/"use_dora": false/' again/adapter_config.json
+refused "vectors without use_dora" "unexpected tensor base_model.model.model.layers.0.mlp.down_proj.lora_magnitude_vector" "$BIN/entrenar" verify again
+# PiSSA agrees with PyTorch, where the weights hold what is left of them; its bits don't depend on ranks and stops, and its
+# adapter is plain LoRA. Singular vectors have no sign: the change of a weight is compared.
+cp -r "$DATA/oracle/pissa" "$WORK/pissa"; cd "$WORK/pissa" || exit 1
+T=("$BIN/entrenar-train" config.yaml --quiet)
+check "PiSSA trains" "${T[@]}" --set compute.threads=1
+check "PiSSA agrees with PyTorch" python3 "$SOURCE/tests/system/adapters.py" out .
+check "PiSSA is verified" "$BIN/entrenar" verify out
+check "PiSSA on 3 ranks" ranks 3 "${T[@]}" --set training.output_dir=three --set training.max_steps=3
+check "PiSSA goes on" ranks 2 "${T[@]}" --set training.output_dir=three --set compute.recompute=layer --resume
+check "to the same bits" cmp "$(newest out)" "$(newest three)"
+check "to the same adapter" cmp out/adapter/adapter_model.safetensors three/adapter/adapter_model.safetensors
+check "its adapter folds" "$BIN/entrenar" export --model ../llama/model --adapter out/adapter --to safetensors --out whole
+S=(--set training.max_steps=1 --set quantize.base=nf4 --set compute.precision=int8 --set "lora.rank_pattern={down_proj: 3}" --set lora.use_rslora=true)
+check "PiSSA of quantised weights, with patterns" "${T[@]}" "${S[@]}" --set training.output_dir=small
+check "that is verified" "$BIN/entrenar" verify small
+check "it begins with LoRA's loss" "${T[@]}" "${S[@]}" --set training.output_dir=plain --set lora.init=default
+python3 - <<'P' && ok "within what rounding leaves" || bad "another loss"
+import json
+a, b = (json.loads(open(f + "/metrics.jsonl").readline())["loss"] for f in ("small", "plain"))
+assert abs(a - b) < 2e-3 * a, (a, b)
+P
+refused "PiSSA's checkpoint as adapter" "lora.init: pissa: what its adapter began with" "$BIN/entrenar" export --model ../llama/model --adapter "$(newest out)" --to peft --out again
+refused "PiSSA with DoRA" "lora.init: pissa can't be combined with lora.use_dora" "${T[@]}" --dry-run --set lora.use_dora=true
+refused "more vectors than there are" "v_proj.weight: expected a rank from 1 to 32, found 33" "${T[@]}" --dry-run --set lora.rank=33
 # The same settings in a config: a new adapter has the ranks and alphas, and a run from it is the one from its folder.
 cd "$WORK/adapters/patterns" || exit 1
 S=(--set lora.path= --set lora.rank=4 --set lora.alpha=8 --set lora.target_modules=q_proj,k_proj,down_proj

@@ -88,7 +88,7 @@ def compare(folder, dtype_of, expected):
 
 
 def fold(folder, model, adapter, dtype=None):
-    """W + alpha / r B A."""
+    """W + alpha / r B A; with DoRA each row times its magnitude by its length (PEFT's merge_safe)."""
     base, lora, expected = read(model), read(adapter), {}
     with open(os.path.join(adapter, "adapter_config.json"), encoding="utf-8") as file:
         config = json.load(file)
@@ -103,6 +103,12 @@ def fold(folder, model, adapter, dtype=None):
         rows, columns = shape
         expected[name] = [w[i * columns + j] + scale * math.fsum(b[i * r + k] * a[k * columns + j] for k in range(r))
                           for i in range(rows) for j in range(columns)]
+        if config.get("use_dora"):
+            m = lora.pop(module + ".lora_magnitude_vector")[2]
+            for i in range(rows):
+                row = expected[name][i * columns:(i + 1) * columns]
+                gain = m[i] / math.sqrt(math.fsum(x * x for x in row))
+                expected[name][i * columns:(i + 1) * columns] = [gain * x for x in row]
     assert not lora, sorted(lora)
     compare(folder, lambda name: dtype or base[name][0], expected)
 

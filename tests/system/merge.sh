@@ -32,6 +32,8 @@ want = json.load(open(sys.argv[2] + "/expected.json"))["first_batch_lora_loss"]
 assert abs(got - want) < 2e-6 * want, (got, want)
 P
 done
+check "DoRA: fold, bf16" merge dora-bf16 --model "$L/model" --adapter "$O/adapters/dora/adapter_final" --dtype bf16
+check "its numbers are m (W + alpha/r B A) by the lengths of its rows" $P fold dora-bf16 "$L/model" "$O/adapters/dora/adapter_final" BF16
 S=$O/stories260K-shakespeare; T=$SOURCE/models/stories260K
 check "stories260K: fold" merge stories --model "$T" --adapter "$S/adapter_final"
 cmp -s "$T/tokenizer.json" stories/tokenizer.json && cmp -s "$T/config.json" stories/config.json &&
@@ -127,7 +129,7 @@ differ '"tie_word_embeddings": false' '"tie_word_embeddings": true' "tie_word_em
 differ '"model_type": "llama"' '"model_type": "mistral", "sliding_window": null' "differ/config.json: model_type: expected llama as in one, found mistral"
 refuse 2 "v/config.json: vocab_size: expected 512 as in one, found 511" "${A[@]}" --model "$(cp -r one v; sed -i 's/"vocab_size": 512/"vocab_size": 511/' v/config.json; echo v)"
 F=(--model "$B" --adapter "$L/adapter_final")
-refuse 2 "adapter_config.json: use_dora: true is not supported" --model "$B" --adapter "$(cp -r "$L/adapter_final" dora; sed -i 's/"use_dora": false/"use_dora": true/' dora/adapter_config.json; echo dora)"
+refuse 2 "missing tensor base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector and 20 more" --model "$B" --adapter "$(cp -r "$L/adapter_final" dora; sed -i 's/"use_dora": false/"use_dora": true/' dora/adapter_config.json; echo dora)"
 refuse 2 "lora_A.weight: expected [4,176], file has [8,176]" --model "$B" --adapter "$(cp -r "$L/adapter_final" r4; sed -i 's/"r": 8/"r": 4/' r4/adapter_config.json; echo r4)"
 refuse 2 "unexpected tensor base_model.model" --model "$B" --adapter "$(cp -r "$L/adapter_final" few; sed -i '/"down_proj"/d' few/adapter_config.json; echo few)"
 refuse 2 "expected --method, or --adapter" --model one

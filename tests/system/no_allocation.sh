@@ -5,12 +5,13 @@
 COUNTER=$3
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 counted() { COUNT_MALLOC_FILE=$WORK/count LD_PRELOAD=$COUNTER "$BIN/entrenar-train" config.yaml "$@"; }
-for kind in lora full packed recompute bf16 nf4 nf4-int8 distill; do
+for kind in lora full packed recompute bf16 nf4 nf4-int8 distill dora; do
   case $kind in
   lora) options=(--set training.max_steps=12) ;;
   full) options=(--set training.max_steps=12 --set lora=) ;;
   recompute) options=(--set training.max_steps=12 --set compute.recompute=layer) ;;
   distill) options=(--set training.max_steps=12 --set distill.teachers="$SOURCE/models/stories260K,model" --set data.packing=true --set data.seq_len=100) ;;
+  dora) options=(--set training.max_steps=12 --set lora.path= --set lora.use_dora=true --set compute.recompute=layer) ;;
   bf16) options=(--set training.max_steps=12 --set compute.precision=bf16) ;;
   nf4) options=(--set training.max_steps=12 --set quantize.base=nf4) ;;
   nf4-int8) options=(--set training.max_steps=12 --set quantize.base=nf4 --set compute.precision=int8) ;;

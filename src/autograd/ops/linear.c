@@ -1,4 +1,4 @@
-/* y = x w^T + bias + scale (drop(x) A^T) B^T */
+/* y = x w^T + bias + scale (drop(x) A^T) B^T - scale (x A0^T) B0^T */
 #include <string.h>
 
 #include "src/autograd/op.h"
@@ -6,7 +6,7 @@
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
-enum { X, W, BIAS, A, B };
+enum { X, W, BIAS, A, B, FIRST_A, FIRST_B };
 
 typedef struct linear_ctx {
     ent_real scale;
@@ -61,6 +61,28 @@ static void adapter_down(ent_node *node)
              ent_matrix_stored(node->in[A], true), 0);
 }
 
+/* What A0 and B0 subtract of y, and give dx; scratch holds x A0^T, or dy B0. */
+static void subtract_first(ent_node *node)
+{
+    const linear_ctx *ctx = node->ctx;
+    const ent_tensor *a = node->in[FIRST_A], *b = node->in[FIRST_B];
+    const size_t n = node->in[X]->shape[0], in = a->shape[1], out = b->shape[0], r = a->shape[0];
+    ent_real *u = node->scratch;
+    ent_gemm(u, r, n, r, in, 1, ent_matrix_stored(node->in[X], false), ent_matrix_stored(a, true), 0);
+    ent_gemm(ent_values(node->out), out, n, out, r, -ctx->scale, ent_matrix_of(u, r, false), ent_matrix_stored(b, true),
+             1);
+}
+
+static void first_backward(ent_node *node)
+{
+    const linear_ctx *ctx = node->ctx;
+    const ent_tensor *a = node->in[FIRST_A], *b = node->in[FIRST_B];
+    const size_t n = node->in[X]->shape[0], in = a->shape[1], out = b->shape[0], r = a->shape[0];
+    ent_real *du = node->scratch;
+    ent_gemm(du, r, n, r, out, -ctx->scale, ent_matrix_of(node->out->grad, out, false), ent_matrix_stored(b, false), 0);
+    ent_gemm(node->in[X]->grad, in, n, in, r, 1, ent_matrix_of(du, r, false), ent_matrix_stored(a, false), 1);
+}
+
 static void forward(ent_node *node)
 {
     const linear_ctx *ctx = node->ctx;
@@ -79,6 +101,8 @@ static void forward(ent_node *node)
     const size_t r = node->in[A]->shape[0];
     adapter_down(node);
     ent_gemm(y, out, n, out, r, ctx->scale, ent_matrix_of(ctx->u, r, false), ent_matrix_stored(node->in[B], true), 1);
+    if (node->in[FIRST_A])
+        subtract_first(node);
 }
 
 static void bias_gradient(void *context, size_t begin, size_t end)
@@ -140,6 +164,8 @@ static void backward(ent_node *node)
         ent_tiles(out, 256, bias_gradient, node);
     if (node->in[A])
         adapter_backward(node);
+    if (node->in[FIRST_A] && x->grad)
+        first_backward(node);
 }
 
 static ent_status apply_plain(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
@@ -159,7 +185,23 @@ static ent_status apply_adapter(ent_tensor **y, ent_tape *tape, ent_tensor *cons
 
 static ent_status apply_dropout(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
-    const ent_adapter adapter = {in[3], in[4], 2, 0.4f, {.seed = 7, .stream = ENT_STREAM_DROPOUT, .step = 3}};
+    const ent_adapter adapter = {.a = in[3],
+                                 .b = in[4],
+                                 .scale = 2,
+                                 .dropout = 0.4f,
+                                 .rng = {.seed = 7, .stream = ENT_STREAM_DROPOUT, .step = 3}};
+    return ent_linear(y, tape, in[0], in[1], in[2], &adapter);
+}
+
+static ent_status apply_first(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
+{
+    const ent_adapter adapter = {.a = in[3],
+                                 .b = in[4],
+                                 .first_a = in[5],
+                                 .first_b = in[6],
+                                 .scale = 2,
+                                 .dropout = 0.4f,
+                                 .rng = {.seed = 7, .stream = ENT_STREAM_DROPOUT, .step = 3}};
     return ent_linear(y, tape, in[0], in[1], in[2], &adapter);
 }
 
@@ -185,6 +227,16 @@ static const ent_op_case cases[] = {
             {.n_dims = 2, .shape = {2, 5}},
             {.n_dims = 2, .shape = {300, 2}}},
      .n_in = 5},
+    {.name = "adapter beside its beginning",
+     .apply = apply_first,
+     .in = {{.n_dims = 2, .shape = {4, 5}},
+            {.n_dims = 2, .shape = {3, 5}, .constant = true},
+            {.n_dims = 1, .shape = {3}, .constant = true},
+            {.n_dims = 2, .shape = {2, 5}},
+            {.n_dims = 2, .shape = {3, 2}},
+            {.n_dims = 2, .shape = {2, 5}, .constant = true},
+            {.n_dims = 2, .shape = {3, 2}, .constant = true}},
+     .n_in = 7},
     {.name = "ranks differ", .apply = apply_adapter, .in = INPUTS(3), .n_in = 5, .must_fail = true},
     {.name = "inner sizes differ",
      .apply = apply_plain,
@@ -213,6 +265,9 @@ static ent_status check(const ent_tensor *x, const ent_tensor *w, const ent_tens
         return ent_fail(ENT_EINVAL, "linear: expected lora_a [r,in], lora_b [out,r] for w %s, found %s, %s",
                         ent_shape_format(&t[0], 2, w->shape), ent_shape_format(&t[1], a->n_dims, a->shape),
                         ent_shape_format(&t[2], b->n_dims, b->shape));
+    if (adapter->first_a &&
+        (!ent_tensor_same_shape(a, adapter->first_a) || !ent_tensor_same_shape(b, adapter->first_b)))
+        return ent_fail(ENT_EINVAL, "linear: expected what an adapter began with to have its shapes");
     return ENT_OK;
 }
 
@@ -220,10 +275,16 @@ ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor 
                       const ent_adapter *adapter)
 {
     ENT_TRY(check(x, w, bias, adapter));
-    ent_tensor *const in[] = {x, w, bias, adapter ? adapter->a : NULL, adapter ? adapter->b : NULL};
+    ent_tensor *const in[] = {x,
+                              w,
+                              bias,
+                              adapter ? adapter->a : NULL,
+                              adapter ? adapter->b : NULL,
+                              adapter ? adapter->first_a : NULL,
+                              adapter ? adapter->first_b : NULL};
     const size_t n = x->shape[0];
     ent_node *node;
-    ENT_TRY(ent_node_new(&node, tape, &ent_op_linear, in, 5, sizeof(linear_ctx)));
+    ENT_TRY(ent_node_new(&node, tape, &ent_op_linear, in, 7, sizeof(linear_ctx)));
     ENT_TRY(ent_gemm_weight_plan(&node->scratch_bytes, w, n));
     if (adapter) {
         const size_t r = adapter->a->shape[0];
