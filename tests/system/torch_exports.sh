@@ -37,6 +37,14 @@ check "patterns: its checkpoint" "$E" export --model llama --adapter run/checkpo
 check "patterns: probabilities" sh -c "'$P' llama run/adapter run.f32 <ids"
 compare "a run's adapter of several ranks" llama run/adapter run.f32 1e-5
 compare "its checkpoint as PEFT adapter" llama run-peft run.f32 1e-5
+for variant in lora.use_dora=true lora.init=pissa; do
+  out=variant-${variant%=*}
+  check "$variant: a run" "${T[@]}" --set lora.path= --set lora.rank=4 --set lora.target_modules=all-linear --set $variant --set training.output_dir=$out
+  check "$variant: probabilities" sh -c "'$P' llama $out/adapter $out.f32 <ids"
+  check "$variant: merged" "$E" export --model llama --adapter $out/adapter --to safetensors --out $out-merged
+  compare "$variant" llama $out/adapter $out.f32 1e-5
+  compare "$variant, merged" $out-merged - $out.f32 1e-5
+done
 check "int8: a run with rounded weights" "${T[@]}" --set lora= --set quantize.qat=int8 --set training.output_dir=rounded
 check "int8: probabilities" sh -c "'$P' rounded/model - rounded.f32 <ids"
 compare "a run's model in int8" rounded/model - rounded.f32 1e-5
