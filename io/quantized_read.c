@@ -4,43 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/json.h"
 #include "io/model_weights.h"
 #include "io/path.h"
+#include "io/quantized_parts.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
-#include "src/quant/nf4.h"
 
 static const char weight_end[] = ".weight";
-static const char nf4_state[] = ".quant_state.bitsandbytes__nf4";
-static const char *const nf4_parts[] = {".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", nf4_state};
 
 static const char *const int8_parts_of[] = {"_scale", "_zero_point"};
 static const char *const input_parts[] = {".input_scale", ".input_zero_point"}; /* of the module */
-
-struct ent_quantized {
-    void **owned; /* made of the files: numbers, scales, copies of what is misaligned there */
-    size_t count, capacity;
-};
-
-/* What a parameter gets beside its numbers: scales of its rows, what its input is rounded to. */
-typedef struct scaled {
-    const char *name;
-    const float *scales;
-    const ent_input_rounding *input;
-} scaled;
-
-typedef struct job {
-    ent_quantized *kept;
-    ent_params *params;
-    const ent_safetensors *files;
-    const ent_quantized_scheme *scheme;
-    ent_quantized_way way;
-    ent_st_tensor *tensors; /* to be bound */
-    size_t n_tensors;
-    scaled *scaled;
-    size_t n_scaled;
-} job;
 
 void ent_quantized_free(ent_quantized *q)
 {
@@ -58,7 +31,7 @@ bool ent_quantized_is_in_place(const ent_quantized_scheme *s)
 }
 
 /* Memory that lasts as long as the parameters. `out`: a pointer to any. */
-static ent_status take(void *out, job *j, size_t count, size_t size, const char *what)
+ent_status ent_quantized_take(void *out, ent_quantized_job *j, size_t count, size_t size, const char *what)
 {
     ent_quantized *q = j->kept;
     void *memory;
@@ -77,7 +50,8 @@ static bool is_input(const char *suffix)
 }
 
 /* NAME and suffix, of an input that of its module; NULL: the file has none of this name. */
-static ent_status find_part(const ent_st_tensor **out, const job *j, const ent_st_tensor *w, const char *suffix)
+static ent_status find_part(const ent_st_tensor **out, const ent_quantized_job *j, const ent_st_tensor *w,
+                            const char *suffix)
 {
     char *name;
     const size_t n = strlen(w->name),
@@ -88,7 +62,8 @@ static ent_status find_part(const ent_st_tensor **out, const job *j, const ent_s
     return ENT_OK;
 }
 
-static ent_status need_part(const ent_st_tensor **out, const job *j, const ent_st_tensor *w, const char *suffix)
+ent_status ent_quantized_need(const ent_st_tensor **out, const ent_quantized_job *j, const ent_st_tensor *w,
+                              const char *suffix)
 {
     ENT_TRY(find_part(out, j, w, suffix));
     return *out ? ENT_OK
@@ -96,7 +71,7 @@ static ent_status need_part(const ent_st_tensor **out, const job *j, const ent_s
                            ent_st_type_name(w->type));
 }
 
-static ent_status check_shape(const ent_st_tensor *t, size_t n_dims, const size_t *shape)
+ent_status ent_quantized_check_shape(const ent_st_tensor *t, size_t n_dims, const size_t *shape)
 {
     ent_shape_text text[2];
     bool same = t->n_dims == n_dims;
@@ -107,7 +82,7 @@ static ent_status check_shape(const ent_st_tensor *t, size_t n_dims, const size_
                            ent_shape_format(&text[0], n_dims, shape), ent_shape_format(&text[1], t->n_dims, t->shape));
 }
 
-static ent_status check_type(const ent_st_tensor *t, ent_st_type type)
+ent_status ent_quantized_check_type(const ent_st_tensor *t, ent_st_type type)
 {
     return t->type == type ? ENT_OK
                            : ent_fail(ENT_EFORMAT, "%s: %s: expected %s, found %s", t->file, t->name,
@@ -115,7 +90,7 @@ static ent_status check_type(const ent_st_tensor *t, ent_st_type type)
 }
 
 /* *out = the floats of t, in the file if they can be used there. */
-static ent_status floats_of(const float **out, job *j, const ent_st_tensor *t)
+ent_status ent_quantized_floats(const float **out, ent_quantized_job *j, const ent_st_tensor *t)
 {
     ent_dtype dtype;
     float *copy;
@@ -127,7 +102,7 @@ static ent_status floats_of(const float **out, job *j, const ent_st_tensor *t)
         *out = t->data;
     } else {
         double *values;
-        ENT_TRY(take(&copy, j, n, sizeof *copy, t->name));
+        ENT_TRY(ent_quantized_take(&copy, j, n, sizeof *copy, t->name));
         ENT_TRY(ent_calloc(&values, n, sizeof *values, t->name));
         ent_st_values(values, t->data, t->type, n);
         for (size_t i = 0; i < n; i++)
@@ -164,7 +139,7 @@ static void int8_rows(void *context, size_t begin, size_t end)
 }
 
 /* Scales and zero points of a weight, which have the shape that the scheme asks for. */
-static ent_status int8_parts(int8_weight *out, job *j, const ent_st_tensor *w)
+static ent_status int8_parts(int8_weight *out, ent_quantized_job *j, const ent_st_tensor *w)
 {
     const ent_quantized_scheme *s = j->scheme;
     const ent_st_tensor *scale, *zero;
@@ -176,19 +151,19 @@ static ent_status int8_parts(int8_weight *out, job *j, const ent_st_tensor *w)
     const size_t n_dims = s->per == ENT_PTQ_TENSOR ? 1 : 2, shape[2] = {s->per == ENT_PTQ_TENSOR ? 1 : rows, groups};
     *out = (int8_weight){
         .scheme = s, .q = w->data, .columns = w->shape[1], .row_scales = s->per == ENT_PTQ_TENSOR ? 0 : groups};
-    ENT_TRY(need_part(&scale, j, w, "_scale"));
-    ENT_TRY(check_shape(scale, n_dims, shape));
-    ENT_TRY(floats_of(&out->scales, j, scale));
+    ENT_TRY(ent_quantized_need(&scale, j, w, "_scale"));
+    ENT_TRY(ent_quantized_check_shape(scale, n_dims, shape));
+    ENT_TRY(ent_quantized_floats(&out->scales, j, scale));
     const size_t n = shape[0] * (n_dims == 2 ? groups : 1);
     for (size_t i = 0; i < n; i++)
         if (out->scales[i] < 0)
             return ent_fail(ENT_EFORMAT, "%s: %s: number %zu is %g, expected at least 0", scale->file, scale->name, i,
                             (double)out->scales[i]);
-    ENT_TRY(s->asymmetric ? need_part(&zero, j, w, "_zero_point") : find_part(&zero, j, w, "_zero_point"));
+    ENT_TRY(s->asymmetric ? ent_quantized_need(&zero, j, w, "_zero_point") : find_part(&zero, j, w, "_zero_point"));
     if (zero == NULL)
         return ENT_OK;
-    ENT_TRY(check_type(zero, ENT_ST_I8));
-    ENT_TRY(check_shape(zero, n_dims, shape));
+    ENT_TRY(ent_quantized_check_type(zero, ENT_ST_I8));
+    ENT_TRY(ent_quantized_check_shape(zero, n_dims, shape));
     out->zeros = s->asymmetric ? zero->data : NULL;
     for (size_t i = 0; i < n && !s->asymmetric; i++)
         if (((const int8_t *)zero->data)[i])
@@ -198,42 +173,42 @@ static ent_status int8_parts(int8_weight *out, job *j, const ent_st_tensor *w)
 }
 
 /* What x of the product with w is rounded to. */
-static ent_status read_input(const ent_input_rounding **out, job *j, const ent_st_tensor *w)
+static ent_status read_input(const ent_input_rounding **out, ent_quantized_job *j, const ent_st_tensor *w)
 {
     const ent_st_tensor *scale, *zero = NULL;
     const size_t one = 1;
     const float *value;
     ent_input_rounding *r;
-    ENT_TRY(need_part(&scale, j, w, input_parts[0]));
-    ENT_TRY(check_shape(scale, 1, &one));
-    ENT_TRY(floats_of(&value, j, scale));
+    ENT_TRY(ent_quantized_need(&scale, j, w, input_parts[0]));
+    ENT_TRY(ent_quantized_check_shape(scale, 1, &one));
+    ENT_TRY(ent_quantized_floats(&value, j, scale));
     if (*value <= 0)
         return ent_fail(ENT_EFORMAT, "%s: %s: expected a number above 0, found %g", scale->file, scale->name,
                         (double)*value);
     if (j->scheme->asymmetric_inputs) {
-        ENT_TRY(need_part(&zero, j, w, input_parts[1]));
-        ENT_TRY(check_type(zero, ENT_ST_I8));
-        ENT_TRY(check_shape(zero, 1, &one));
+        ENT_TRY(ent_quantized_need(&zero, j, w, input_parts[1]));
+        ENT_TRY(ent_quantized_check_type(zero, ENT_ST_I8));
+        ENT_TRY(ent_quantized_check_shape(zero, 1, &one));
     }
-    ENT_TRY(take(&r, j, 1, sizeof *r, w->name));
+    ENT_TRY(ent_quantized_take(&r, j, 1, sizeof *r, w->name));
     *r = (ent_input_rounding){*value, 1 / *value, zero ? *(const int8_t *)zero->data : 0, zero ? -128 : -127};
     *out = r;
     return ENT_OK;
 }
 
 /* `t`: what is bound for w. In place where the core has such weights; else as numbers. */
-static ent_status read_int8(ent_st_tensor *t, job *j, const ent_st_tensor *w, const ent_param *param)
+static ent_status read_int8(ent_st_tensor *t, ent_quantized_job *j, const ent_st_tensor *w, const ent_param *param)
 {
     int8_weight q;
-    scaled *s = &j->scaled[j->n_scaled++];
-    *s = (scaled){.name = w->name};
+    ent_quantized_extra *s = &j->scaled[j->n_scaled++];
+    *s = (ent_quantized_extra){.name = w->name};
     if (j->scheme->inputs)
         ENT_TRY(read_input(&s->input, j, w));
     ENT_TRY(int8_parts(&q, j, w));
     if (j->way == ENT_QUANTIZED_AS_STORED && ent_quantized_is_in_place(j->scheme) && !param->trainable) {
         if (j->scheme->per == ENT_PTQ_TENSOR) {
             float *same;
-            ENT_TRY(take(&same, j, w->shape[0], sizeof *same, w->name));
+            ENT_TRY(ent_quantized_take(&same, j, w->shape[0], sizeof *same, w->name));
             for (size_t i = 0; i < w->shape[0]; i++)
                 same[i] = q.scales[0];
             q.scales = same;
@@ -242,118 +217,8 @@ static ent_status read_int8(ent_st_tensor *t, job *j, const ent_st_tensor *w, co
         s->scales = q.scales;
         return ENT_OK;
     }
-    ENT_TRY(take(&q.numbers, j, w->bytes, sizeof *q.numbers, w->name));
+    ENT_TRY(ent_quantized_take(&q.numbers, j, w->bytes, sizeof *q.numbers, w->name));
     ent_tiles(w->shape[0], 16, int8_rows, &q);
-    t->dtype = ENT_DTYPE_F32;
-    t->data = q.numbers;
-    return ENT_OK;
-}
-
-/* --- nf4 --- */
-
-static ent_status expect_json(const ent_json *state, const char *key, double expected, const ent_st_tensor *t)
-{
-    const double found = ent_json_number(ent_json_member(state, key));
-    return found == expected ? ENT_OK
-                             : ent_fail(ENT_EUNSUPPORTED, "%s: %s: %s: expected %g, found %g", t->file, t->name, key,
-                                        expected, found);
-}
-
-/* The offset of the scales; the shape of the weight is the parameter's. */
-static ent_status read_state(float *offset, const ent_st_tensor *t, const ent_tensor *param)
-{
-    ent_json *state = NULL;
-    char *where = NULL;
-    ent_status st;
-    ENT_GO(check_type(t, ENT_ST_U8));
-    ENT_GO(ent_format(&where, "%s: %s", t->file, t->name));
-    ENT_GO(ent_json_parse(&state, t->data, t->bytes, where));
-    const char *type = ent_json_string(ent_json_member(state, "quant_type"));
-    if (type == NULL || strcmp(type, "nf4") != 0)
-        ENT_GO(ent_fail(ENT_EUNSUPPORTED, "%s: quant_type: expected nf4, found %.40s", where, type ? type : "none"));
-    ENT_GO(expect_json(state, "blocksize", ENT_NF4_BLOCK, t));
-    ENT_GO(expect_json(state, "nested_blocksize", ENT_NF4_GROUP, t));
-    const ent_json *shape = ent_json_member(state, "shape"), *rows = ent_json_first(shape);
-    const ent_json *columns = rows ? ent_json_next(rows) : NULL;
-    if (ent_json_count(shape) != 2 || ent_json_number(rows) != (double)param->shape[0] ||
-        ent_json_number(columns) != (double)param->shape[1])
-        ENT_GO(ent_fail(ENT_EFORMAT, "%s: shape: expected [%zu,%zu]", where, param->shape[0], param->shape[1]));
-    *offset = (float)ent_json_number(ent_json_member(state, "nested_offset"));
-    if (!isfinite(*offset))
-        ENT_GO(ent_fail(ENT_EFORMAT, "%s: nested_offset: expected a finite number", where));
-done:
-    free(where);
-    ent_json_free(state);
-    return st;
-}
-
-/* The part is this table. */
-static ent_status check_map(const ent_st_tensor *t, const float *expected, size_t n)
-{
-    ENT_TRY(check_type(t, ENT_ST_F32));
-    ENT_TRY(check_shape(t, 1, &n));
-    return memcmp(t->data, expected, n * sizeof *expected) == 0
-               ? ENT_OK
-               : ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected the %zu values of NF4, found others", t->file, t->name,
-                          n);
-}
-
-/* *out = codes, scales, groups and offset of a weight in one piece of memory (src/quant/nf4.h), of one row. */
-static ent_status gather_nf4(uint8_t **out, ent_nf4 *m, job *j, const ent_st_tensor *w, const ent_tensor *param)
-{
-    const ent_st_tensor *parts[5];
-    float map[256], offset;
-    const float *groups;
-    ENT_TRY(ent_nf4_layout(m, 1, ent_tensor_count(param)));
-    ENT_TRY(check_shape(w, 2, (size_t[]){m->row_codes, 1}));
-    for (size_t k = 0; k < 5; k++)
-        ENT_TRY(need_part(&parts[k], j, w, nf4_parts[k]));
-    ENT_TRY(check_type(parts[0], ENT_ST_U8));
-    ENT_TRY(check_shape(parts[0], 1, &m->row_blocks));
-    ENT_TRY(check_map(parts[1], ent_nf4_values(), 16));
-    ENT_TRY(check_type(parts[2], ENT_ST_F32));
-    ENT_TRY(check_shape(parts[2], 1, &m->groups));
-    ENT_TRY(floats_of(&groups, j, parts[2]));
-    ent_nf4_map(map);
-    ENT_TRY(check_map(parts[3], map, 256));
-    ENT_TRY(read_state(&offset, parts[4], param));
-    ENT_TRY(take(out, j, m->bytes, 1, w->name));
-    memcpy(*out, w->data, m->row_codes);
-    memcpy(*out + m->scales_at, parts[0]->data, m->row_blocks);
-    memcpy(*out + m->groups_at, groups, m->groups * sizeof *groups);
-    memcpy(*out + m->groups_at + m->groups * sizeof offset, &offset, sizeof offset);
-    return ENT_OK;
-}
-
-typedef struct nf4_weight {
-    const ent_nf4 *layout;
-    const uint8_t *bytes;
-    float *numbers;
-} nf4_weight;
-
-static void nf4_numbers(void *context, size_t begin, size_t end)
-{
-    const nf4_weight *w = context;
-    ent_nf4_dequantize(w->numbers + begin, w->layout, w->bytes, 0, begin, end - begin);
-}
-
-/* Rows that are whole blocks are what the core has: the parts of the matrix are those of its numbers as one row. */
-static ent_status read_nf4(ent_st_tensor *t, job *j, const ent_st_tensor *w, const ent_param *param)
-{
-    const ent_tensor *shape = &param->tensor;
-    ent_nf4 m;
-    uint8_t *bytes;
-    ENT_TRY(gather_nf4(&bytes, &m, j, w, shape));
-    t->n_dims = 2;
-    memcpy(t->shape, shape->shape, 2 * sizeof *t->shape);
-    t->dtype = ENT_DTYPE_NF4;
-    t->data = bytes;
-    if (j->way == ENT_QUANTIZED_AS_STORED && shape->shape[1] % ENT_NF4_BLOCK == 0 && !param->trainable)
-        return ENT_OK;
-    nf4_weight q = {&m, bytes, NULL};
-    const size_t n = ent_tensor_count(shape);
-    ENT_TRY(take(&q.numbers, j, n, sizeof *q.numbers, w->name));
-    ent_tiles(n, 1 << 14, nf4_numbers, &q);
     t->dtype = ENT_DTYPE_F32;
     t->data = q.numbers;
     return ENT_OK;
@@ -362,7 +227,7 @@ static ent_status read_nf4(ent_st_tensor *t, job *j, const ent_st_tensor *w, con
 /* --- all --- */
 
 /* A number of the core's types, aligned. */
-static ent_status read_plain(ent_st_tensor *t, job *j, const ent_st_tensor *w)
+static ent_status read_plain(ent_st_tensor *t, ent_quantized_job *j, const ent_st_tensor *w)
 {
     void *copy;
     if (!ent_st_type_dtype(&t->dtype, w->type))
@@ -370,14 +235,14 @@ static ent_status read_plain(ent_st_tensor *t, job *j, const ent_st_tensor *w)
                         ent_st_type_name(w->type));
     if ((uintptr_t)w->data % ent_dtype_size(t->dtype) == 0)
         return ENT_OK;
-    ENT_TRY(take(&copy, j, w->bytes, 1, w->name));
+    ENT_TRY(ent_quantized_take(&copy, j, w->bytes, 1, w->name));
     memcpy(copy, w->data, w->bytes);
     t->data = copy;
     return ENT_OK;
 }
 
 /* Whether t is the part `suffix` of a quantised weight, which is there. */
-static bool is_part_of(const job *j, const ent_st_tensor *t, const char *suffix)
+static bool is_part_of(const ent_quantized_job *j, const ent_st_tensor *t, const char *suffix)
 {
     char name[512];
     const size_t n = strlen(t->name), m = strlen(suffix);
@@ -389,17 +254,17 @@ static bool is_part_of(const job *j, const ent_st_tensor *t, const char *suffix)
     return w && w->type == (j->scheme->kind == ENT_QUANTIZED_INT8 ? ENT_ST_I8 : ENT_ST_U8);
 }
 
-static bool is_part(const job *j, const ent_st_tensor *t)
+static bool is_part(const ent_quantized_job *j, const ent_st_tensor *t)
 {
     bool part = false;
-    for (size_t k = 0; k < 5 && j->scheme->kind == ENT_QUANTIZED_NF4; k++)
-        part = part || is_part_of(j, t, nf4_parts[k]);
+    for (size_t k = 0; k < ENT_QUANTIZED_NF4_PARTS && j->scheme->kind == ENT_QUANTIZED_NF4; k++)
+        part = part || is_part_of(j, t, ent_quantized_nf4_parts[k]);
     for (size_t k = 0; k < 2 && j->scheme->kind == ENT_QUANTIZED_INT8; k++)
         part = part || is_part_of(j, t, int8_parts_of[k]) || (j->scheme->inputs && is_part_of(j, t, input_parts[k]));
     return part;
 }
 
-static ent_status read_one(job *j, const ent_st_tensor *w, bool tied)
+static ent_status read_one(ent_quantized_job *j, const ent_st_tensor *w, bool tied)
 {
     const bool int8 = j->scheme->kind == ENT_QUANTIZED_INT8;
     const ent_param *param = ent_params_find(j->params, w->name);
@@ -410,15 +275,15 @@ static ent_status read_one(job *j, const ent_st_tensor *w, bool tied)
     if (param == NULL || param->tensor.n_dims != 2 || w->type != (int8 ? ENT_ST_I8 : ENT_ST_U8))
         return param ? read_plain(t, j, w) : ENT_OK; /* ent_bind_tensors refuses unknown ones */
     if (w->n_dims != 2 || (int8 && (w->shape[0] != param->tensor.shape[0] || w->shape[1] != param->tensor.shape[1])))
-        return check_shape(w, 2, param->tensor.shape);
-    return int8 ? read_int8(t, j, w, param) : read_nf4(t, j, w, param);
+        return ent_quantized_check_shape(w, 2, param->tensor.shape);
+    return int8 ? read_int8(t, j, w, param) : ent_quantized_read_nf4(t, j, w, param);
 }
 
 ent_status ent_quantized_bind(ent_quantized **out, ent_params *params, const ent_safetensors *files,
                               const ent_quantized_scheme *scheme, ent_quantized_way way, bool tied, const char *folder)
 {
     const size_t n = ent_safetensors_count(files);
-    job j = {.params = params, .files = files, .scheme = scheme, .way = way};
+    ent_quantized_job j = {.params = params, .files = files, .scheme = scheme, .way = way};
     ent_status st;
     *out = NULL;
     ENT_GO(ent_calloc(&j.kept, 1, sizeof *j.kept, "quantised weights"));
