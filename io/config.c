@@ -246,6 +246,10 @@ static ent_status check_teachers(const loader *l)
     if (one == several)
         return ent_fail(ENT_ECONFIG, "%s%s%s: expected one of distill.teacher and distill.teachers, found %s", at.where,
                         at.separator, at.path, one ? "both" : "neither");
+    at = place_of(l, "distill.hidden_layers");
+    if (c->distill.hidden_layers.count && c->distill.hidden == 0)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: acts only with distill.hidden > 0, found distill.hidden: 0", at.where,
+                        at.separator, at.path);
     at = place_of(l, "distill.weights");
     if (c->distill.weights && one)
         return ent_fail(ENT_ECONFIG, "%s%s%s: acts only with distill.teachers", at.where, at.separator, at.path);

@@ -51,6 +51,7 @@ typedef struct ent_config {
         size_t *layers; /* n_layers indices, rising; NULL: all layers. Not yet compared with a model */
         size_t n_layers;
         ent_lora_patterns ranks, alphas; /* rank_pattern, alpha_pattern */
+        ent_lora_names saved;            /* modules_to_save */
     } lora;
     bool has_distill; /* false: `distill` holds nothing */
     struct {
@@ -60,6 +61,8 @@ typedef struct ent_config {
         double *weights; /* n_weights = n_teachers numbers above 0; NULL: equal ones */
         size_t n_weights;
         double temperature, alpha;
+        double hidden;                   /* beta; 0: hidden states aren't compared */
+        ent_lora_patterns hidden_layers; /* {student layer: teacher layer}, as "0" and 4.0; empty: spread evenly */
     } distill;
     struct {
         ent_quantize_base base;

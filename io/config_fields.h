@@ -11,7 +11,7 @@
 #include "io/yaml.h"
 
 /* What a key takes, and the member of ent_config that holds it: char *, enum, int64_t, double, bool, lora.targets,
- * lora.layers, distill.teachers, distill.weights; ent_lora_patterns. */
+ * lora.layers, lora.saved, distill.teachers, distill.weights; ent_lora_patterns. */
 typedef enum {
     ENT_FIELD_PATH,
     ENT_FIELD_CHOICE,
@@ -20,10 +20,12 @@ typedef enum {
     ENT_FIELD_BOOL,
     ENT_FIELD_TARGETS,
     ENT_FIELD_LAYERS,
+    ENT_FIELD_SAVED, /* names of modules */
     ENT_FIELD_TEACHERS,
     ENT_FIELD_WEIGHTS,
-    ENT_FIELD_RANKS, /* patterns of modules: integers, */
-    ENT_FIELD_ALPHAS /* numbers */
+    ENT_FIELD_RANKS,  /* patterns of modules: integers, */
+    ENT_FIELD_ALPHAS, /* numbers; */
+    ENT_FIELD_PAIRS   /* of layers instead */
 } ent_field_type;
 
 static inline bool ent_field_is_list(ent_field_type type)
@@ -33,7 +35,7 @@ static inline bool ent_field_is_list(ent_field_type type)
 
 static inline bool ent_field_is_patterns(ent_field_type type)
 {
-    return type == ENT_FIELD_RANKS || type == ENT_FIELD_ALPHAS;
+    return type >= ENT_FIELD_RANKS && type <= ENT_FIELD_PAIRS;
 }
 
 enum { ENT_MAX_LAYERS = 10000 };

@@ -52,6 +52,10 @@ static void put_list(ent_text *to, const ent_config *c, ent_field_type type)
             ent_text_printf(to, "-%zu", c->lora.layers[end - 1]);
         separator = ", ";
     }
+    for (size_t i = 0; type == ENT_FIELD_SAVED && i < c->lora.saved.count; i++) {
+        ent_text_put(to, i ? ", " : "");
+        ent_yaml_put_string(to, c->lora.saved.items[i]);
+    }
     for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++) {
         ent_text_put(to, i ? ", " : "");
         ent_yaml_put_string(to, c->distill.teachers[i]);
@@ -123,6 +127,8 @@ static void add_list(ent_json *to, const char *key, const ent_config *c, ent_fie
             ent_json_add_string(list, NULL, ent_proj_name((ent_proj)p));
     for (size_t i = 0; type == ENT_FIELD_LAYERS && i < c->lora.n_layers; i++)
         ent_json_add_int(list, NULL, (int64_t)c->lora.layers[i]);
+    for (size_t i = 0; type == ENT_FIELD_SAVED && i < c->lora.saved.count; i++)
+        ent_json_add_string(list, NULL, c->lora.saved.items[i]);
     for (size_t i = 0; type == ENT_FIELD_TEACHERS && i < c->distill.n_teachers; i++)
         ent_json_add_string(list, NULL, c->distill.teachers[i]);
     for (size_t i = 0; type == ENT_FIELD_WEIGHTS && i < c->distill.n_weights; i++)
@@ -165,6 +171,7 @@ void ent_config_field_add(ent_json *to, const ent_config *config, const ent_conf
         break;
     case ENT_FIELD_RANKS:
     case ENT_FIELD_ALPHAS:
+    case ENT_FIELD_PAIRS:
         ent_lora_patterns_put(to, key, member(config, field), true);
         break;
     default:
@@ -253,6 +260,10 @@ static void put_takes(ent_text *to, const ent_config_field *field)
     }
     if (field->type == ENT_FIELD_LAYERS) {
         ent_text_put(to, "a list such as [0, 2-5]");
+        return;
+    }
+    if (field->type == ENT_FIELD_PAIRS) {
+        ent_text_put(to, "pairs such as {0: 1, 1: 3}");
         return;
     }
     if (ent_field_is_patterns(field->type)) {

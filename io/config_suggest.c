@@ -53,6 +53,7 @@ static const struct {
     {"rslora", "lora.use_rslora"},
     {"dora", "lora.use_dora"},
     {"init_lora_weights", "lora.init"},
+    {"saved_modules", "lora.modules_to_save"},
     {"eval_steps", "eval.every"},
     {"early_stopping_patience", "eval.patience"},
     {"save_steps", "checkpoint.every"},

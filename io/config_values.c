@@ -5,6 +5,7 @@
 
 #include "io/config_fields.h"
 #include "io/lora_modules.h"
+#include "io/lora_saved.h"
 #include "io/number.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/mem.h"
@@ -72,6 +73,9 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
     case ENT_FIELD_LAYERS:
         ent_text_printf(to, "a list of layers and ranges such as [0, 2-5], each below %d", ENT_MAX_LAYERS);
         break;
+    case ENT_FIELD_SAVED:
+        ent_text_put(to, "a list of names such as [lm_head, norm]");
+        break;
     case ENT_FIELD_TEACHERS:
         ent_text_printf(to, "a list of 1 to %d paths", ENT_MAX_TEACHERS);
         break;
@@ -85,6 +89,9 @@ void ent_config_field_expected(ent_text *to, const ent_config_field *f)
     case ENT_FIELD_ALPHAS:
         ent_text_put(to, "patterns of modules such as {q_proj: 8}, each with ");
         put_interval(to, f);
+        break;
+    case ENT_FIELD_PAIRS:
+        ent_text_printf(to, "pairs of layers such as {0: 1, 1: 3}, each from 0 to %lld", (long long)f->max);
         break;
     }
 }
@@ -201,6 +208,31 @@ static ent_status set_list(ent_config *c, const ent_config_field *field, const e
     return ENT_OK;
 }
 
+/* A list of names, or one alone. */
+static ent_status set_saved(ent_lora_names *out, const ent_config_field *field, const ent_yaml *value,
+                            const char *where)
+{
+    const ent_yaml *item = value->kind == ENT_YAML_SCALAR ? value : value->first;
+    if (item == NULL || value->kind == ENT_YAML_MAPPING)
+        return unexpected(field, value, where);
+    for (; item; item = item == value ? NULL : item->next) {
+        if (item->kind != ENT_YAML_SCALAR || *item->text == 0 ||
+            ent_yaml_type_of(item->text, item->quoted) == ENT_YAML_NULL)
+            return unexpected(field, item, where);
+        const ent_status st = ent_lora_names_add(out, item->text, where);
+        if (st != ENT_OK)
+            return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
+    }
+    return ENT_OK;
+}
+
+/* A number without needless zeros, so that it stands for one layer once. */
+static bool is_layer(const ent_config_field *field, const char *key)
+{
+    int64_t layer;
+    return read_int(&layer, field, key) && strspn(key, "0123456789") == strlen(key) && (*key != '0' || key[1] == 0);
+}
+
 /* A mapping of patterns to numbers; {} is what its absence is. */
 static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *field, const ent_yaml *value,
                                const char *where)
@@ -210,11 +242,14 @@ static ent_status set_patterns(ent_lora_patterns *out, const ent_config_field *f
     for (const ent_yaml *item = value->first; item; item = item->next) {
         int64_t r = 0;
         double x = 0;
-        const bool ranks = field->type == ENT_FIELD_RANKS;
+        const bool integers = field->type != ENT_FIELD_ALPHAS;
         if (item->kind != ENT_YAML_SCALAR || item->quoted ||
-            !(ranks ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
+            !(integers ? read_int(&r, field, item->text) : read_float(&x, field, item->text)))
             return unexpected(field, item, where);
-        const ent_status st = ent_lora_patterns_add(out, item->key, ranks ? (double)r : x, where);
+        if (field->type == ENT_FIELD_PAIRS && !is_layer(field, item->key))
+            return ent_fail(ENT_ECONFIG, "%s: expected layers from 0 to %lld, found \"%.200s\"", where,
+                            (long long)field->max, item->key);
+        const ent_status st = ent_lora_patterns_add(out, item->key, integers ? (double)r : x, where);
         if (st != ENT_OK)
             return st == ENT_ENOMEM ? st : ENT_ECONFIG; /* the message stays */
     }
@@ -268,6 +303,8 @@ ent_status ent_config_field_set(ent_config *config, const ent_config_field *fiel
     void *member = (char *)config + field->offset;
     if (ent_field_is_list(field->type)) {
         ent_config_field_clear(config, field);
+        if (field->type == ENT_FIELD_SAVED)
+            return set_saved(member, field, value, where);
         return field->type >= ENT_FIELD_TEACHERS ? set_teachers(config, field, value, folder, where)
                                                  : set_list(config, field, value, where);
     }
@@ -317,6 +354,8 @@ void ent_config_field_clear(ent_config *config, const ent_config_field *field)
         free(config->lora.layers);
         config->lora.layers = NULL;
         config->lora.n_layers = 0;
+    } else if (field->type == ENT_FIELD_SAVED) {
+        ent_lora_names_clear(&config->lora.saved);
     } else if (field->type == ENT_FIELD_TEACHERS) {
         for (size_t i = 0; i < config->distill.n_teachers; i++)
             free(config->distill.teachers[i]);

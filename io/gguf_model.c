@@ -168,6 +168,11 @@ ent_status ent_gguf_put_adapter(ent_gguf_writer *w, const ent_model_config *c, c
                         "(--to gguf)",
                         name);
     ENT_TRY(one_alpha(&alpha, lora, c->n_layers));
+    if (lora->saved.count)
+        return ent_fail(ENT_EUNSUPPORTED,
+                        "%s: modules_to_save: \"%.100s\": llama.cpp's adapters have no whole modules; a model with it "
+                        "folded in has",
+                        name, lora->saved.items[0]);
     ENT_TRY(ent_gguf_architecture(&a, c, folder));
     ent_gguf_put_text(w, "general.architecture", a);
     ent_gguf_put_text(w, "general.type", "adapter");

@@ -44,7 +44,7 @@ ent_status ent_gguf_architecture(const char **out, const ent_model_config *confi
 ent_status ent_gguf_put_model(ent_gguf_writer *writer, ent_text *notes, const ent_model_config *config,
                               const char *folder, const char *name, const ent_block_format *format);
 
-/* Puts those of an adapter. ENT_EUNSUPPORTED where alpha differs from module to module. */
+/* Puts those of an adapter. ENT_EUNSUPPORTED where alpha differs from module to module, or modules are saved whole. */
 ent_status ent_gguf_put_adapter(ent_gguf_writer *writer, const ent_model_config *config, const char *folder,
                                 const char *name, const ent_lora_config *lora);
 

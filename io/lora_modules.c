@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/json_value.h"
+#include "io/lora_saved.h"
 #include "src/base/mem.h"
 #include "src/text/module_pattern.h"
 
@@ -21,6 +22,7 @@ void ent_lora_config_clear(ent_lora_config *config)
 {
     ent_lora_patterns_clear(&config->ranks);
     ent_lora_patterns_clear(&config->alphas);
+    ent_lora_names_clear(&config->saved);
     free(config->modules);
     free(config->layers);
     *config = (ent_lora_config){0};
@@ -51,6 +53,7 @@ ent_status ent_lora_config_copy(ent_lora_config *out, const ent_lora_config *fro
     out->layers = NULL;
     out->modules = NULL;
     out->ranks = out->alphas = (ent_lora_patterns){0};
+    out->saved = (ent_lora_names){0};
     if (from->layers) {
         ENT_TRY(ent_calloc(&out->layers, from->n_layers, 1, "layers"));
         memcpy(out->layers, from->layers, from->n_layers);
@@ -59,6 +62,7 @@ ent_status ent_lora_config_copy(ent_lora_config *out, const ent_lora_config *fro
         ENT_TRY(ent_calloc(&out->modules, from->n_modules, sizeof *out->modules, "modules"));
         memcpy(out->modules, from->modules, from->n_modules * sizeof *out->modules);
     }
+    ENT_TRY(ent_lora_names_copy(&out->saved, &from->saved));
     ENT_TRY(copy_patterns(&out->ranks, &from->ranks));
     return copy_patterns(&out->alphas, &from->alphas);
 }

@@ -96,6 +96,15 @@ static bool is_projection(size_t *layer, ent_proj *proj, const char *name)
     return false;
 }
 
+/* "base_model.model.model.norm.weight": a module that is saved whole, by settings that stand elsewhere. */
+static bool is_saved(const char *name)
+{
+    static const char end[] = ".weight";
+    const size_t n = strlen(name);
+    return is_adapter(name) && strstr(name, ".lora_") == NULL && n >= sizeof end - 1 &&
+           strcmp(name + n - (sizeof end - 1), end) == 0;
+}
+
 ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tensors, size_t count, const char *where)
 {
     ent_status st = ENT_OK;
@@ -108,6 +117,8 @@ ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tenso
         const ent_st_tensor *t = &tensors[i];
         size_t layer;
         ent_proj proj;
+        if (is_saved(t->name))
+            continue;
         const bool known = is_projection(&layer, &proj, t->name), vector = known && strstr(t->name, "magnitude");
         if (!known || t->n_dims != (vector ? 1 : 2))
             ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: expected a tensor of an adapter", where, t->name));

@@ -21,7 +21,8 @@ ent_status ent_bind_tensors(ent_params *params, const ent_st_tensor *tensors, si
                             const char *where);
 
 /* What the names and shapes of an adapter's tensors tell of it: r, targets, layers (a flag for each up to the highest),
- * use_dora. The rest is 0. The caller frees out->layers (io/peft.h, ent_lora_config_clear). ENT_EFORMAT. */
+ * use_dora. Those of modules that are saved whole tell nothing. The rest is 0. The caller frees out->layers (io/peft.h,
+ * ent_lora_config_clear). ENT_EFORMAT. */
 ent_status ent_adapter_describe(ent_lora_config *out, const ent_st_tensor *tensors, size_t count, const char *where);
 
 /* The way back: *tensors (caller frees; names and data are those of `params`) = the *count trainable parameters, as

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/json_value.h"
+#include "io/lora_saved.h"
 #include "src/base/mem.h"
 
 enum { MAX_LAYERS = 10000, MAX_R = ENT_LORA_MOST_R };
@@ -28,6 +29,7 @@ static const char *const read_keys[] = {
     "init_lora_weights",
     "rank_pattern",
     "alpha_pattern",
+    "modules_to_save",
 };
 
 /* Keys without effect on what a loaded adapter computes: where it comes from, how its numbers began, and settings of
@@ -159,6 +161,15 @@ static ent_status read_patterns(ent_lora_patterns *out, const ent_json *json, co
     return st;
 }
 
+static ent_status read_saved(ent_lora_names *out, const ent_json *json, const char *path)
+{
+    char *where;
+    ENT_TRY(ent_format(&where, "%s: modules_to_save", path));
+    const ent_status st = ent_lora_names_read(out, ent_json_member(json, "modules_to_save"), where);
+    free(where);
+    return st;
+}
+
 static ent_status read_all(ent_lora_config *out, const ent_json *json, const char *path)
 {
     int64_t r;
@@ -181,6 +192,7 @@ static ent_status read_all(ent_lora_config *out, const ent_json *json, const cha
     ENT_TRY(ent_json_get_bool_or(&out->use_dora, json, "use_dora", false, path));
     ENT_TRY(read_patterns(&out->ranks, json, "rank_pattern", path));
     ENT_TRY(read_patterns(&out->alphas, json, "alpha_pattern", path));
+    ENT_TRY(read_saved(&out->saved, json, path));
     ENT_TRY(read_targets(&out->targets, json, path));
     return read_layers(out, json, path);
 }

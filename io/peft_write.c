@@ -4,6 +4,7 @@
 
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "io/lora_saved.h"
 #include "io/peft.h"
 #include "src/base/mem.h"
 
@@ -53,7 +54,7 @@ static ent_status make_config(char **out, const ent_lora_config *config, const c
     add_layers(root, config);
     ent_json_add_double(root, "lora_alpha", config->alpha);
     ent_json_add_double(root, "lora_dropout", config->dropout);
-    ent_json_add_null(root, "modules_to_save");
+    ent_lora_names_put(root, "modules_to_save", &config->saved);
     ent_json_add_string(root, "peft_type", "LORA");
     ent_json_add_int(root, "r", (int64_t)config->r);
     ent_lora_patterns_put(root, "rank_pattern", &config->ranks, false);

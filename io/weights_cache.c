@@ -45,7 +45,7 @@ typedef struct image {
 static ent_dtype wanted(const image *im, const ent_param *p)
 {
     const ent_tensor *t = &p->tensor;
-    if (p->trainable || t->dtype == ENT_DTYPE_I8 || t->dtype == ENT_DTYPE_NF4)
+    if (p->trainable || p->replaced || t->dtype == ENT_DTYPE_I8 || t->dtype == ENT_DTYPE_NF4)
         return t->dtype;
     if (im->quantizes)
         return t->n_dims == 2 ? im->base : t->dtype;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/checkpoint.h"
+#include "io/lora_saved.h"
 #include "io/model_weights.h"
 #include "io/number.h"
 #include "io/path.h"
@@ -36,6 +37,18 @@ static ent_status read_patterns(ent_lora_patterns *out, const char *text, bool r
     return st;
 }
 
+/* The same for names of saved modules. */
+static ent_status read_saved(ent_lora_names *out, const char *text, const char *where)
+{
+    ent_json *json;
+    if (text == NULL)
+        return ENT_OK;
+    ENT_TRY(ent_json_parse(&json, text, strlen(text), where));
+    const ent_status st = ent_lora_names_read(out, json, where);
+    ent_json_free(json);
+    return st;
+}
+
 /* Of a run that went on from a PEFT adapter, the settings stand in what decides its numbers: "rank 8, alpha 16, targets
  * 7f, rslora" (launch/run_identity.c). */
 static ent_status read_decided(ent_lora_config *lora, const ent_json *metadata, const char *path)
@@ -54,6 +67,7 @@ static ent_status read_decided(ent_lora_config *lora, const ent_json *metadata, 
         return ent_fail(ENT_EFORMAT, "%s: its metadata: %s: expected an adapter's settings, found %.60s", path, key,
                         text ? text : "nothing");
     lora->use_rslora = strstr(text, ", rslora") != NULL;
+    ENT_TRY(read_saved(&lora->saved, ent_json_string(ent_json_member(decides, "lora.path (modules_to_save)")), path));
     ENT_TRY(
         read_patterns(&lora->ranks, ent_json_string(ent_json_member(decides, "lora.path (rank_pattern)")), true, path));
     return read_patterns(&lora->alphas, ent_json_string(ent_json_member(decides, "lora.path (alpha_pattern)")), false,
@@ -82,6 +96,7 @@ static ent_status read_settings(ent_lora_config *lora, const ent_json *metadata,
         lora->r = (size_t)r;
         ENT_TRY(ent_json_get_double(&lora->alpha, section, "alpha", path));
         ENT_TRY(ent_json_get_bool(&lora->use_rslora, section, "use_rslora", path));
+        ENT_TRY(ent_lora_names_read(&lora->saved, ent_json_member(section, "modules_to_save"), path));
         ENT_TRY(ent_lora_patterns_read(&lora->ranks, ent_json_member(section, "rank_pattern"), true, path));
         ENT_TRY(ent_lora_patterns_read(&lora->alphas, ent_json_member(section, "alpha_pattern"), false, path));
     }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "io/lora_modules.h"
+#include "io/lora_saved.h"
 #include "launch/contents_parts.h"
 
 /* A seed may be larger than the integers of JSON. */
@@ -37,6 +38,8 @@ void ent_contents_add_lora(ent_json *to, const ent_lora_config *c)
         ent_lora_patterns_put(to, "rank_pattern", &c->ranks, false);
     if (c->alphas.count)
         ent_lora_patterns_put(to, "alpha_pattern", &c->alphas, false);
+    if (c->saved.count)
+        ent_lora_names_put(to, "modules_to_save", &c->saved);
     ent_json *targets = ent_json_add_array(to, "target_modules");
     for (unsigned proj = 0; proj < ENT_N_PROJ; proj++)
         if (c->targets >> proj & 1)

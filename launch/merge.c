@@ -1,6 +1,7 @@
 #include "launch/merge.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,10 +144,21 @@ static void take_factors(ent_merge_job *job, size_t i, const char *weight)
     job->norms[i] = ent_decoder_norms(model->decoder, layer, proj);
 }
 
+/* Where the adapter saves the module of a weight, its copy; NULL: it doesn't. */
+static const ent_tensor *saved_of(const ent_params *params, const ent_param *w)
+{
+    char name[300];
+    if (!w->replaced)
+        return NULL;
+    snprintf(name, sizeof name, "base_model.model.%s", w->tensor.name);
+    return &ent_params_find(params, name)->tensor;
+}
+
 /* Weight i of the job, its adapter, and where the other inputs have it: their parameters are the same ones. */
-static ent_status add_weight(ent_merge_job *job, const ent_params *params, const ent_tensor *w)
+static ent_status add_weight(ent_merge_job *job, const ent_params *params, const ent_param *param)
 {
     const ent_merge_options *o = job->options;
+    const ent_tensor *w = &param->tensor, *saved = saved_of(params, param);
     const size_t i = job->count++;
     const char *const kinds[] = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"};
     const ent_tensor **const parts[] = {job->a, job->b, job->m};
@@ -155,7 +167,7 @@ static ent_status add_weight(ent_merge_job *job, const ent_params *params, const
     memcpy(t->shape, w->shape, sizeof t->shape);
     for (size_t m = 0; m < job->n_inputs; m++) {
         const ent_params *p = ent_decoder_params(job->inputs[m].decoder);
-        const ent_tensor *source = m == 0 ? w : &ent_params_find(p, w->name)->tensor;
+        const ent_tensor *source = saved ? saved : m == 0 ? w : &ent_params_find(p, w->name)->tensor;
         ENT_TRY(check_dtype(source, input_folder(job, m)));
         job->sources[m * params->count + i] = source;
     }
@@ -189,7 +201,7 @@ static ent_status list_weights(ent_merge_job *job)
     ENT_TRY(ent_calloc(&job->norms, most, sizeof *job->norms, "adapters"));
     for (size_t i = 0; i < most; i++)
         if (strncmp(params->items[i]->tensor.name, "base_model.", strlen("base_model.")) != 0)
-            ENT_TRY(add_weight(job, params, &params->items[i]->tensor));
+            ENT_TRY(add_weight(job, params, params->items[i]));
     return ENT_OK;
 }
 

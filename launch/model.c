@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/lora_saved.h"
 #include "io/model_config.h"
 #include "io/model_weights.h"
 #include "io/peft.h"
@@ -52,6 +53,17 @@ static ent_status copy_checkpoint_lora(ent_model *m)
     return ENT_OK;
 }
 
+/* A PEFT config may have keys that take nothing. */
+static ent_status choose_saved(const ent_model *m, const ent_model_options *o)
+{
+    char *where;
+    ENT_TRY(ent_format(&where, "%s%s", o->adapter ? o->adapter : "lora",
+                       o->adapter ? ": modules_to_save" : ".modules_to_save"));
+    const ent_status st = ent_lora_saved_act(&m->lora, &m->config, o->lora != NULL, where);
+    free(where);
+    return st;
+}
+
 static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
 {
     if (o->adapter) {
@@ -81,6 +93,7 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
         return ent_fail(ENT_ECONFIG, "%s: no layer is to be adapted", o->adapter ? o->adapter : "lora.layers");
     if (o->lora) /* a PEFT config may have patterns that take nothing */
         ENT_TRY(ent_lora_patterns_act(&m->lora, m->config.n_layers, "lora"));
+    ENT_TRY(choose_saved(m, o));
     return m->lora.modules ? ENT_OK : ent_lora_resolve(&m->lora, m->config.n_layers);
 }
 

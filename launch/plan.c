@@ -64,7 +64,7 @@ static ent_status measure_parts(ent_run_plan *p, size_t unit)
 }
 
 /* Teachers run forward, in fp32; their logits are computed again for the gradient of a head that is trained. */
-static void add_teachers(ent_run_plan *p, bool lora)
+static void add_teachers(ent_run_plan *p, bool frozen_head)
 {
     static const ent_lora_config nothing_trains = {.targets = 0};
     const size_t n = p->unit_tokens, targets = n - 1;
@@ -72,7 +72,7 @@ static void add_teachers(ent_run_plan *p, bool lora)
         const ent_model_config *c = &p->run.teachers.models[i].config;
         const ent_unit_flops f = ent_plan_unit(c, &nothing_trains, n, targets, false);
         const double head = 2 * (double)targets * (double)c->vocab_size * (double)c->hidden_size;
-        p->unit_flops.other += f.frozen + f.other + (lora ? 0 : head);
+        p->unit_flops.other += f.frozen + f.other + (frozen_head ? 0 : head);
     }
 }
 
@@ -97,7 +97,7 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     const size_t longest = longest_unit(&p->unit_tokens, p->run.train);
     p->unit_flops = ent_plan_unit(&m->config, m->lora.r ? &m->lora : NULL, p->unit_tokens, p->unit_tokens - 1,
                                   config->compute.recompute == ENT_RECOMPUTE_LAYER);
-    add_teachers(p, m->lora.r != 0);
+    add_teachers(p, m->lora.r != 0 && !ent_lora_saves(&m->lora, "lm_head"));
     ENT_TRY(ent_roof_measure(roofs, ent_decoder_params(m->decoder), seq_len, 0.3));
     p->fp32_roof = roofs[ENT_FLOPS_FP32];
     p->roof = roofs[config->compute.precision]; /* kinds of operations stand in the order of precisions */

@@ -91,7 +91,7 @@ void ent_plan_memory(ent_memory_plan *out, ent_decoder *decoder, const ent_model
                                        (double)ent_decoder_side_bytes(decoder)};
     for (size_t i = 0; i < p->count; i++) {
         const ent_tensor *t = &p->items[i]->tensor;
-        if (p->items[i]->trainable)
+        if (p->items[i]->trainable || p->items[i]->replaced)
             continue;
         out->mapped_weights += (double)ent_tensor_bytes(t);
         out->tables += (double)int8_bytes(t);

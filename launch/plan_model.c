@@ -1,6 +1,7 @@
 #include "launch/plan_model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,33 +83,45 @@ static bool half(walk *w, bool propagates)
     return propagates;
 }
 
-static bool layer(walk *w, size_t l, bool propagates)
+/* Whether the adapter trains a copy of a layer's norm: its output then wants a gradient. */
+static bool trains(const walk *w, size_t l, const char *norm)
 {
+    char name[96];
+    snprintf(name, sizeof name, "model.layers.%zu.%s", l, norm);
+    return w->lora && ent_lora_saves(w->lora, name);
+}
+
+static bool layer(walk *w, size_t l, bool before)
+{
+    const bool norm = trains(w, l, "input_layernorm"), propagates = before || norm;
     const ent_model_config *c = w->config;
     const double hidden = (double)c->hidden_size, mlp = (double)c->intermediate_size;
     const double q = (double)(c->n_heads * c->head_dim), kv = (double)(c->n_kv_heads * c->head_dim);
-    const bool gq = linear(w, l, ENT_Q_PROJ, hidden, q, propagates);
-    const bool gk = linear(w, l, ENT_K_PROJ, hidden, kv, propagates);
+    const bool heads = w->config->qk_norm;
+    const bool gq = linear(w, l, ENT_Q_PROJ, hidden, q, propagates) || (heads && trains(w, l, "self_attn.q_norm"));
+    const bool gk = linear(w, l, ENT_K_PROJ, hidden, kv, propagates) || (heads && trains(w, l, "self_attn.k_norm"));
     const bool gv = linear(w, l, ENT_V_PROJ, hidden, kv, propagates);
     const bool ga = attention(w, l, gq, gk, gv);
-    const bool go = half(w, linear(w, l, ENT_O_PROJ, q, hidden, ga) || propagates);
+    const bool through = half(w, linear(w, l, ENT_O_PROJ, q, hidden, ga) || before);
+    const bool go = through || trains(w, l, "post_attention_layernorm");
     const bool gg = linear(w, l, ENT_GATE_PROJ, hidden, mlp, go);
     const bool gu = linear(w, l, ENT_UP_PROJ, hidden, mlp, go);
-    return half(w, linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || go);
+    return half(w, linear(w, l, ENT_DOWN_PROJ, mlp, hidden, gg || gu) || through);
 }
 
 ent_unit_flops ent_plan_unit(const ent_model_config *config, const ent_lora_config *lora, size_t n, size_t targets,
                              bool recompute)
 {
     walk w = {.config = config, .lora = lora, .n = (double)n, .recompute = recompute};
-    bool propagates = lora == NULL;
+    bool propagates = lora == NULL || ent_lora_saves(lora, "model.embed_tokens");
     for (size_t l = 0; l < config->n_layers; l++)
         propagates = layer(&w, l, propagates);
     const double head = 2 * (double)targets * (double)config->vocab_size * (double)config->hidden_size;
-    if (lora)
+    propagates = propagates || (lora && ent_lora_saves(lora, "model.norm"));
+    if (lora && !ent_lora_saves(lora, "lm_head"))
         w.flops.frozen += head * (propagates ? 2 : 1);
     else
-        w.flops.other += head * 4; /* logits are computed again for the weight's gradient */
+        w.flops.other += head * (propagates ? 4 : 3); /* logits are computed again for the weight's gradient */
     return w.flops;
 }
 

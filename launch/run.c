@@ -42,7 +42,8 @@ static ent_status open_model(ent_run *run)
                             .dropout = c->lora.dropout,
                             .targets = c->lora.targets,
                             .ranks = c->lora.ranks, /* borrowed */
-                            .alphas = c->lora.alphas};
+                            .alphas = c->lora.alphas,
+                            .saved = c->lora.saved};
     if (c->has_lora && c->lora.n_layers) {
         lora.n_layers = c->lora.layers[c->lora.n_layers - 1] + 1;
         ENT_TRY(ent_calloc(&lora.layers, lora.n_layers, 1, "layers"));
@@ -204,7 +205,7 @@ static void say_what_is_trained(const ent_run *run)
     double all = 0;
     ent_time_text t[3];
     for (size_t i = 0; i < p->count; i++)
-        all += (double)ent_tensor_count(&p->items[i]->tensor);
+        all += p->items[i]->replaced ? 0 : (double)ent_tensor_count(&p->items[i]->tensor);
     printf("model   %s: %s, %s parameters, %s trainable%s\n", run->config->model.path, c->model_type,
            ent_count_format(&t[0], all), ent_count_format(&t[1], (double)p->n_trainable),
            run->model.lora.r                           ? " (LoRA)"

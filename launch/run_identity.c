@@ -7,6 +7,7 @@
 #include "io/digest.h"
 #include "io/json_value.h"
 #include "io/lora_modules.h"
+#include "io/lora_saved.h"
 #include "io/path.h"
 #include "src/base/mem.h"
 
@@ -35,7 +36,10 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
         (strcmp(key, "lora.init") == 0 && strcmp(ent_json_string(member), "default") == 0) ||
         (strcmp(key, "lora.use_dora") == 0 && ent_json_is_trivial(member)) ||
-        (ent_json_is_null(member) && ent_path_ends_with(key, "_pattern"))) /* as before there were any */
+        (ent_json_is_null(member) && /* as before there were any */
+         (ent_path_ends_with(key, "_pattern") || strcmp(key, "lora.modules_to_save") == 0 ||
+          strcmp(key, "distill.hidden_layers") == 0)) ||
+        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0))
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));
@@ -93,6 +97,19 @@ static void add_model(ent_json *to, const char *key, const ent_model *model)
     ent_json_add_string(to, name, text);
 }
 
+/* One setting of an adapter, from a tree that holds it. The tree is freed. */
+static ent_status add_setting(ent_json *to, ent_json *tree, const char *key)
+{
+    char *printed, name[64];
+    const ent_status st = ent_json_print(&printed, ent_json_member(tree, key), false);
+    ent_json_free(tree);
+    ENT_TRY(st);
+    snprintf(name, sizeof name, "lora.path (%s)", key);
+    ent_json_add_string(to, name, printed);
+    free(printed);
+    return ENT_OK;
+}
+
 /* An adapter that is gone on from sets what the config doesn't. */
 static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
 {
@@ -105,17 +122,15 @@ static ent_status add_adapter(ent_json *to, const ent_lora_config *l)
     for (size_t i = 0; i < 2; i++) {
         if (patterns[i]->count == 0)
             continue;
-        char *printed, name[64];
         ent_json *tree = ent_json_new_object();
         ent_lora_patterns_put(tree, keys[i], patterns[i], false);
-        snprintf(name, sizeof name, "lora.path (%s)", keys[i]);
-        const ent_status st = ent_json_print(&printed, ent_json_member(tree, keys[i]), false);
-        ent_json_free(tree);
-        ENT_TRY(st);
-        ent_json_add_string(to, name, printed);
-        free(printed);
+        ENT_TRY(add_setting(to, tree, keys[i]));
     }
-    return ENT_OK;
+    if (l->saved.count == 0)
+        return ENT_OK;
+    ent_json *tree = ent_json_new_object();
+    ent_lora_names_put(tree, "modules_to_save", &l->saved);
+    return add_setting(to, tree, "modules_to_save");
 }
 
 /* What was decided on the first units: which way each projection goes, and with which factors. */

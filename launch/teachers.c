@@ -57,6 +57,41 @@ static ent_status open_one(ent_teachers *t, size_t i, const char *path, const en
     return ENT_OK;
 }
 
+/* The pairs of layers of the config, or all of the student's, each as far up as the teacher's that it is matched with.
+ */
+static ent_status match_layers(ent_teachers *t, size_t k, const ent_config *config, const ent_model_config *student)
+{
+    const ent_lora_patterns *pairs = &config->distill.hidden_layers;
+    const ent_model_config *teacher = &t->models[k].config;
+    const size_t n = student->n_layers, m = teacher->n_layers;
+    ent_teaching *to = &t->teaching;
+    if (teacher->hidden_size != student->hidden_size)
+        return ent_fail(ENT_ECONFIG,
+                        "distill.hidden: %s: expected hidden states of %zu numbers, as the model's, found %zu: a "
+                        "projection between sizes is not supported",
+                        t->paths[k], student->hidden_size, teacher->hidden_size);
+    if (pairs->count == 0 && (m % n != 0 || n > ENT_MAX_MATCHES))
+        return ent_fail(ENT_ECONFIG,
+                        "distill.hidden: %s: its %zu layers can't be spread evenly over the model's %zu: expected "
+                        "distill.hidden_layers, pairs such as {0: 1, 1: 3}",
+                        t->paths[k], m, n);
+    to->matches = pairs->count ? pairs->count : n;
+    if (to->matches > ENT_MAX_MATCHES)
+        return ent_fail(ENT_ECONFIG, "distill.hidden_layers: expected at most %d pairs, found %zu", ENT_MAX_MATCHES,
+                        to->matches);
+    for (size_t i = 0; i < to->matches; i++) {
+        const size_t from = pairs->count ? (size_t)strtoul(pairs->items[i].key, NULL, 10) : i;
+        const size_t at = pairs->count ? (size_t)pairs->items[i].value : (i + 1) * (m / n) - 1;
+        if (from >= n || at >= m)
+            return ent_fail(ENT_ECONFIG,
+                            "distill.hidden_layers: %zu: %zu: the model has layers 0 to %zu, %s has 0 to %zu", from, at,
+                            n - 1, t->paths[k], m - 1);
+        to->student[i] = (uint16_t)from;
+        to->teacher[k][i] = (uint16_t)at;
+    }
+    return ENT_OK;
+}
+
 ent_status ent_teachers_open(ent_teachers *t, const ent_config *config, const ent_model *student)
 {
     *t = (ent_teachers){0};
@@ -71,7 +106,10 @@ ent_status ent_teachers_open(ent_teachers *t, const ent_config *config, const en
     for (size_t i = 0; i < n; i++) {
         t->teaching.weights[i] = (weights ? weights[i] : 1) / sum;
         ENT_TRY(open_one(t, i, paths[i], config, student));
+        if (config->distill.hidden > 0)
+            ENT_TRY(match_layers(t, i, config, &student->config));
     }
+    t->teaching.hidden = config->distill.hidden;
     t->teaching.temperature = config->distill.temperature;
     t->teaching.alpha = config->distill.alpha;
     t->teaching.count = n;
@@ -113,5 +151,11 @@ void ent_teachers_say(const ent_teachers *t)
         printf("teacher %s: %s, %s parameters, fp32; weight %.3g, temperature %g, alpha %g\n", t->paths[i],
                t->models[i].config.model_type, ent_count_format(&text, all), t->teaching.weights[i],
                t->teaching.temperature, t->teaching.alpha);
+        if (t->teaching.matches)
+            printf("        hidden states, beta %g: behind layer", t->teaching.hidden);
+        for (size_t m = 0; m < t->teaching.matches; m++)
+            printf("%s %d as its %d", m ? "," : "", t->teaching.student[m], t->teaching.teacher[i][m]);
+        if (t->teaching.matches)
+            printf("\n");
     }
 }

@@ -11,8 +11,8 @@ typedef struct ent_teachers {
 } ent_teachers;
 
 /* Opens what the config's section says, if there is one, for `student`. ENT_ECONFIG: a teacher has another vocabulary,
- * by its size or a token's text; or fewer positions than data.seq_len. The caller
- * frees with ent_teachers_close also after a failure. */
+ * by its size or a token's text; or fewer positions than data.seq_len; or hidden states, or layers, that can't be
+ * matched as the config wants. The caller frees with ent_teachers_close also after a failure. */
 ent_status ent_teachers_open(ent_teachers *out, const ent_config *config, const ent_model *student);
 void ent_teachers_close(ent_teachers *teachers);
 

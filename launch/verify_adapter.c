@@ -22,9 +22,40 @@ static const size_kind sizes[ENT_N_PROJ][SIDES] = {
 typedef struct shape_of {
     const ent_contents_tensor *first[N_SIZES]; /* that told a size, */
     size_t size[N_SIZES];                      /* which is this */
-    uint8_t (*found)[ENT_N_PROJ][PARTS];       /* of each layer */
+    uint8_t (*found)[ENT_N_PROJ + 1][PARTS];   /* of each layer, its two norms behind projections */
     size_t n_layers;                           /* highest + 1 */
+    bool outer[3];                             /* those of no layer that are saved whole */
 } shape_of;
+
+/* The modules that can be saved whole: of no layer, and of each. The first ones are in every model. */
+static const char *const outer[] = {"lm_head", "model.norm", "model.embed_tokens"};
+static const char *const inner[] = {"input_layernorm", "post_attention_layernorm", "self_attn.q_norm",
+                                    "self_attn.k_norm"};
+enum { N_OUTER = sizeof outer / sizeof *outer, N_INNER = sizeof inner / sizeof *inner };
+
+static void name_of_saved(char out[160], size_t layer, size_t number)
+{
+    if (layer == SIZE_MAX)
+        snprintf(out, 160, "base_model.model.%s.weight", outer[number]);
+    else
+        snprintf(out, 160, "base_model.model.model.layers.%zu.%s.weight", layer, inner[number]);
+}
+
+/* Which saved module a name means: of which layer (SIZE_MAX: of none), and its number there. */
+static bool read_saved(size_t *layer, size_t *number, const char *name)
+{
+    char again[160];
+    if (sscanf(name, "base_model.model.model.layers.%5zu.", layer) != 1)
+        *layer = SIZE_MAX;
+    else if (*layer >= MAX_LAYERS)
+        return false;
+    for (*number = 0; *number < (*layer == SIZE_MAX ? (size_t)N_OUTER : (size_t)N_INNER); ++*number) {
+        name_of_saved(again, *layer, *number);
+        if (strcmp(again, name) == 0)
+            return true;
+    }
+    return false;
+}
 
 static void name_of(char out[160], size_t layer, unsigned proj, int part)
 {
@@ -60,6 +91,27 @@ static ent_status check_size(shape_of *s, const ent_contents_tensor *t, size_kin
                                             t->file, t->name, s->size[kind], s->first[kind]->name, size);
 }
 
+/* A norm (C), or of a head (head_dim); lm_head and embed_tokens: (V, C). */
+static ent_status check_saved(shape_of *s, const ent_lora_config *c, const ent_contents_tensor *t, size_t layer,
+                              size_t number)
+{
+    const bool matrix = layer == SIZE_MAX && number != 1, of_heads = layer != SIZE_MAX && number >= SIDES;
+    if (!ent_lora_saves(c, t->name + strlen("base_model.model.")))
+        return ent_fail(ENT_EFORMAT, "%s: %s: modules_to_save in adapter_config.json doesn't take it", t->file,
+                        t->name);
+    if (t->n_dims != (matrix ? 2 : 1))
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected %d dimensions, found %zu", t->file, t->name, matrix ? 2 : 1,
+                        t->n_dims);
+    if (layer == SIZE_MAX) {
+        s->outer[number] = true;
+    } else {
+        s->n_layers = layer + 1 > s->n_layers ? layer + 1 : s->n_layers;
+        if (!of_heads)
+            s->found[layer][ENT_N_PROJ][number] = 1;
+    }
+    return of_heads ? ENT_OK : check_size(s, t, HIDDEN, t->shape[t->n_dims - 1]);
+}
+
 /* A: (r, in); B: (out, r); DoRA's vector: (out). */
 static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_contents_tensor *t)
 {
@@ -67,6 +119,12 @@ static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_
     unsigned proj;
     int side;
     ent_dtype dtype;
+    size_t number;
+    if (!ent_st_type_dtype(&dtype, t->type))
+        return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", t->file, t->name,
+                        ent_st_type_name(t->type));
+    if (read_saved(&layer, &number, t->name))
+        return check_saved(s, c, t, layer, number);
     if (!read_name(&layer, &proj, &side, t->name) || (side == VECTOR && !c->use_dora))
         return ent_fail(ENT_EFORMAT, "%s: unexpected tensor %s", t->file, t->name);
     if (!(c->targets >> proj & 1))
@@ -75,9 +133,6 @@ static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_
     if (c->layers && (layer >= c->n_layers || !c->layers[layer]))
         return ent_fail(ENT_EFORMAT, "%s: %s: layers_to_transform in adapter_config.json has no layer %zu", t->file,
                         t->name, layer);
-    if (!ent_st_type_dtype(&dtype, t->type))
-        return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected dtype F32, BF16, F16 or F64, found %s", t->file, t->name,
-                        ent_st_type_name(t->type));
     const size_t r = ent_lora_rank(c, layer, (ent_proj)proj);
     if (side == VECTOR && t->n_dims != 1)
         return ent_fail(ENT_EFORMAT, "%s: %s: expected 1 dimension, found %zu", t->file, t->name, t->n_dims);
@@ -88,6 +143,24 @@ static ent_status check_tensor(shape_of *s, const ent_lora_config *c, const ent_
     ENT_TRY(check_size(s, t, sizes[proj][side == VECTOR ? 1 : side], t->shape[side == 0 ? 1 : 0]));
     s->found[layer][proj][side] = 1;
     s->n_layers = layer + 1 > s->n_layers ? layer + 1 : s->n_layers;
+    return ENT_OK;
+}
+
+/* What every model has of the modules that are saved whole. */
+static ent_status check_missing_saved(const shape_of *s, const ent_lora_config *c, const char *file)
+{
+    char name[160];
+    for (size_t i = 0; i < N_OUTER; i++) {
+        name_of_saved(name, SIZE_MAX, i);
+        if (!s->outer[i] && ent_lora_saves(c, outer[i]))
+            return ent_fail(ENT_EFORMAT, "%s: missing tensor %s", file, name);
+    }
+    for (size_t layer = 0; layer < s->n_layers; layer++)
+        for (size_t i = 0; i < SIDES; i++) {
+            name_of_saved(name, layer, i);
+            if (!s->found[layer][ENT_N_PROJ][i] && ent_lora_saves(c, name + strlen("base_model.model.")))
+                return ent_fail(ENT_EFORMAT, "%s: missing tensor %s", file, name);
+        }
     return ENT_OK;
 }
 
@@ -135,6 +208,7 @@ static void check_tensors(ent_verification *v, ent_lora_config *config, const en
     for (size_t i = 0; i < c->count; i++)
         ent_verify_take(v, check_tensor(&s, config, &c->tensors[i]));
     ent_verify_take(v, check_missing(&s, config, c->path));
+    ent_verify_take(v, check_missing_saved(&s, config, c->path));
     free(s.found);
     if (v->faults == faults)
         ent_verify_good(v, "%s: names and shapes as adapter_config.json asks: rank %zu, %zu layers", c->path, config->r,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/config.h"
+#include "io/lora_saved.h"
 #include "io/metrics_read.h"
 #include "io/path.h"
 #include "io/peft.h"
@@ -170,6 +171,9 @@ static ent_status check_lora(const char *folder, const ent_config *config)
         st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected the %s of config.yaml, found another", folder,
                       same_patterns(&found.ranks, &config->lora.ranks, (double)ranks) ? "alpha_pattern"
                                                                                       : "rank_pattern");
+    else if (!ent_lora_names_equal(&found.saved, &config->lora.saved))
+        st = ent_fail(ENT_EFORMAT, "%s/adapter_config.json: expected the modules_to_save of config.yaml, found others",
+                      folder);
     ent_lora_config_clear(&found);
     return st;
 }

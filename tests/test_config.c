@@ -107,11 +107,13 @@ static const char *const good[] = {
     "model:\n  path: \"null\"\n  init: random\ndata:\n  train: \"a b: #c\\n\\\"\"\n  val: \"\\u2028\"\n"
     "lora:\n  layers:\n  - 9\n  - 0-3\n  - 2-4\n  target_modules: all-linear\n  use_rslora: true\n"
     "  rank_pattern: {\"layers.[0-9]{1,2}.mlp\\\\..*\": 4, q_proj: 7}\n  alpha_pattern: {'(q|k)_proj': 0.5}\n"
+    "  modules_to_save: [lm_head, '0.input_layernorm', \"1\"]\n"
     "training: {seed: 9223372036854775807, grad_clip: 0}\ncompute: {threads: 1024}\nscheduler: {name: constant}\n"
     "optimizer: {lr: 0.30000000000000004, name: adam}\ncheckpoint: {metadata: yaml}\ndistributed: {comm: self}\n"
     "eval:\n",
     NEEDED "distill: {teacher: t, alpha: 1}\n",
-    NEEDED "distill: {teachers: [a, \"b, c\"], weights: [1, 0.1], temperature: 0.5}\n",
+    NEEDED "distill: {teachers: [a, \"b, c\"], weights: [1, 0.1], temperature: 0.5, hidden: 2, hidden_layers: {1: 0, "
+           "0: 10}}\n",
 };
 
 /* Every config prints to a text that loads to a config that prints alike; from another folder, too. */
@@ -250,6 +252,11 @@ static void bad_values_are_refused(void **state)
                                         "v_proj, o_proj, gate_proj, up_proj, down_proj, found \"q_prj\""},
         {"lora.layers=3-1",
          "--set lora.layers: expected a list of layers and ranges such as [0, 2-5], each below 10000, found \"3-1\""},
+        {"lora.modules_to_save=[]",
+         "--set lora.modules_to_save: expected a list of names such as [lm_head, norm], found an empty list"},
+        {"lora.modules_to_save=[a, ~]",
+         "--set lora.modules_to_save: expected a list of names such as [lm_head, norm], found nothing"},
+        {"lora.modules_to_save=a b", "--set lora.modules_to_save: \"a b\": expected letters, digits, '_' and '.'"},
         {"quantize.base=int4", "--set quantize.base: expected none, int8 or nf4, found \"int4\""},
         {"data.val=\xff", "--set data.val: not UTF-8"},
     };

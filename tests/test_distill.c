@@ -15,6 +15,10 @@
  *       out = [loss] + list(torch.autograd.grad(loss, [h, w]))
  *       f = lambda t: '{' + ', '.join('%.9g' % v for v in t.detach().flatten().tolist()) + '}'
  *       print('{"%s", %g, %g, %d, {%s}},' % (name, T, alpha, len(ts), ', '.join(f(t) for t in out)))
+ *   def hidden(ts):
+ *       loss = 0.7 * sum(v * (h - t)[y >= 0].pow(2).mean(1).sum() for t, v in ts)
+ *       print([loss.item()], torch.autograd.grad(loss, [h])[0].flatten().tolist())
+ *   hidden([(g(4, 3, 3, 8), 1)]); hidden([(g(4, 3, 3, 8), 0.7), (g(4, 3, 2, 9), 0.3)])
  *   one = [(*teachers[0][:2], 1.0)]
  *   show("one teacher", 2, 0.6, one)
  *   show("soft alone, T below 1", 0.5, 1, one)
@@ -92,6 +96,31 @@ static void values_are_pytorchs(void **state)
         near(e->name, "loss", ent_values(loss), e->loss, 1);
         near(e->name, "gradient of h", h->grad, e->dh, T * C);
         near(e->name, "gradient of w", w->grad, e->dw, V * C);
+        ent_tape_rewind(tape);
+    }
+    ent_tape_free(tape);
+}
+
+static void hidden_states_are_pytorchs(void **state)
+{
+    static const int32_t targets[T] = {2, -100, 0, 5};
+    /* clang-format off */
+    static const double loss[2] = {4.60833359, 5.43083334};
+    static const double dh[2][T * C] = {{0, -0.583333313, -1.16666663, 0, 0, 0, 0.466666669, -0.116666667, 1.2833333, 0.699999988, 0.116666667, -0.466666669}, {0, -0.61833334, -0.641666591, 0, 0, 0, 0.536666632, -0.0816666633, 1.2833333, 0.804999948, -0.408333361, -0.431666672}};
+    /* clang-format on */
+    const double weights[2][2] = {{1}, {0.7, 0.3}};
+    ent_real memory[3][T * C];
+    ent_tape *tape;
+    (void)state;
+    assert_int_equal(ent_tape_new(&tape, false), ENT_OK);
+    for (size_t n = 1; n <= 2; n++) {
+        ent_tensor *y, *h = input(tape, memory[0], T, C, 5, 3, true);
+        ent_tensor *const teachers[] = {input(tape, memory[1], T, C, 3, 8, false),
+                                        input(tape, memory[2], T, C, 2, 9, false)};
+        assert_int_equal(ent_hidden_loss(&y, tape, h, targets, teachers, weights[n - 1], n, 0.7), ENT_OK);
+        assert_int_equal(ent_tape_backward(tape, y, 1), ENT_OK);
+        near("hidden states", "loss", ent_values(y), &loss[n - 1], 1);
+        near("hidden states", "gradient of h", h->grad, dh[n - 1], T * C);
         ent_tape_rewind(tape);
     }
     ent_tape_free(tape);
@@ -213,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_pytorchs),
+        cmocka_unit_test(hidden_states_are_pytorchs),
         cmocka_unit_test(decoders_learn_from_decoders),
         cmocka_unit_test(nothing_to_learn_from_itself),
     };

@@ -1,6 +1,7 @@
 /* PEFT adapters: what PEFT wrote is read; what we write reads back the same; every other kind of adapter is refused. */
 #include "file_helpers.h"
 
+#include "io/lora_saved.h"
 #include "io/model_weights.h"
 #include "io/peft.h"
 
@@ -81,7 +82,7 @@ static void what_changes_the_mathematics_is_refused(void **state)
     static const char *const rest[][2] = {
         {"\"use_something_new\":true", "use_something_new: true"},
         {"\"rank_pattern\":{\"(?!q).*\":2}", "rank_pattern: pattern \"(?!q).*\": not supported from \"(?!q).*\" on"},
-        {"\"modules_to_save\":[\"lm_head\"]", "modules_to_save: [\"lm_head\"]"},
+        {"\"modules_to_save\":[\"\"]", "modules_to_save: \"\": expected letters"},
         {"\"bias\":\"all\"", "bias: \"all\""},
         {"\"lora_bias\":true", "lora_bias: true"},
         {"\"fan_in_fan_out\":true", "fan_in_fan_out: true"},
@@ -123,6 +124,8 @@ static void malformed_values_are_refused(void **state)
     refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":0}}", ENT_EFORMAT,
             "alpha_pattern: q_proj: expected a number above 0");
     refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":\"2\"}}", ENT_EFORMAT, "alpha_pattern: q_proj: expected a number");
+    refused("{" LORA ",\"modules_to_save\":\"norm\"}", ENT_EFORMAT, "modules_to_save: expected a list of names");
+    refused("{" LORA ",\"modules_to_save\":[1]}", ENT_EFORMAT, "modules_to_save: expected a list of names");
     refused("{" LORA ",\"layers_to_transform\":[0,-1]}", ENT_EFORMAT, "layers_to_transform: expected");
     refused("{" LORA ",\"layers_to_transform\":[9007199254740991]}", ENT_EFORMAT, "layers_to_transform: expected");
     ent_lora_config c;
@@ -149,6 +152,43 @@ static void patterns_set_modules(void **state)
     assert_int_equal(ent_lora_rank(&copy, 1, ENT_Q_PROJ), 2);
     assert_string_equal(copy.alphas.items[0].key, "q_proj");
     ent_lora_config_clear(&copy);
+}
+
+/* As PEFT's key.endswith(target_key), over the names of transformers' modules. */
+static void saved_modules_are_those_whose_names_end_so(void **state)
+{
+    (void)state;
+    ent_lora_config c, copy;
+    ent_model_config model = {.n_layers = 2};
+    assert_ok(read_rest(&c, "\"modules_to_save\":[\"norm\",\"l.embed_tokens\",\"1.self_attn.q_norm\"]"));
+    assert_true(ent_lora_saves(&c, "model.norm.weight") && ent_lora_saves(&c, "model.norm"));
+    assert_true(ent_lora_saves(&c, "model.layers.1.input_layernorm.weight"));
+    assert_true(ent_lora_saves(&c, "model.layers.1.self_attn.k_norm.weight"));
+    assert_true(ent_lora_saves(&c, "model.embed_tokens.weight"));
+    assert_false(ent_lora_saves(&c, "lm_head.weight") || ent_lora_saves(&c, "model.layers.1.mlp.up_proj.weight"));
+    assert_ok(ent_lora_saved_act(&c, &model, false, "a"));
+    assert_fails(ent_lora_saved_act(&c, &model, true, "a"), ENT_ECONFIG, "a: \"1.self_attn.q_norm\": takes no module");
+    model.qk_norm = true;
+    assert_ok(ent_lora_saved_act(&c, &model, true, "a"));
+    model.tie_word_embeddings = true;
+    assert_fails(ent_lora_saved_act(&c, &model, true, "a"), ENT_ECONFIG,
+                 "a: \"l.embed_tokens\": takes model.embed_tokens");
+    assert_ok(ent_lora_config_copy(&copy, &c));
+    ent_lora_config_clear(&c);
+    assert_int_equal(copy.saved.count, 3);
+    assert_string_equal(copy.saved.items[2], "1.self_attn.q_norm");
+    ent_lora_config_clear(&copy);
+    static const char *const bad[][2] = {{"up_proj", "takes model.layers.0.mlp.up_proj, a projection"},
+                                         {"1.mlp", "takes model.layers.1.mlp, which"},
+                                         {"model", "takes model, which"},
+                                         {"layers.1", "takes model.layers.1, which"},
+                                         {"0.norm", "takes no module"},
+                                         {"base_model.model", "takes no module"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ent_lora_names names = {(char **)&bad[i][0], 1};
+        c = (ent_lora_config){.saved = names};
+        assert_fails(ent_lora_saved_act(&c, &model, true, "a"), ENT_ECONFIG, bad[i][1]);
+    }
 }
 
 /* The tensors of PEFT's file, written by us into `folder`. */
@@ -191,10 +231,13 @@ static void what_is_written_reads_back(void **state)
     ent_lora_config_clear(&back);
     config.layers = NULL;
     config.use_rslora = config.use_dora = false;
+    config.saved = (ent_lora_names){(char *[]){"norm", "lm_head"}, 2};
     assert_ok(rewrite("scratch/peft/deep/er", &config)); /* replaced */
     assert_ok(ent_peft_read_config(&back, "scratch/peft/deep/er"));
     assert_null(back.layers);
     assert_false(back.use_rslora || back.use_dora);
+    assert_true(ent_lora_names_equal(&back.saved, &config.saved));
+    ent_lora_config_clear(&back);
     assert_ok(rewrite("scratch/peft/two", &config));
     assert_files_equal("scratch/peft/deep/er/adapter_config.json", "scratch/peft/two/adapter_config.json");
     assert_files_equal(ENT_TEST_DATA "/oracle/llama/adapter_final/adapter_model.safetensors",
@@ -254,6 +297,7 @@ int main(void)
         cmocka_unit_test(targets_and_layers),
         cmocka_unit_test(what_changes_the_mathematics_is_refused),
         cmocka_unit_test(patterns_set_modules),
+        cmocka_unit_test(saved_modules_are_those_whose_names_end_so),
         cmocka_unit_test(malformed_values_are_refused),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(vectors_tell_of_dora),

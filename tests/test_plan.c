@@ -99,7 +99,16 @@ static void products_are_those_that_run(void **state)
     (void)state;
     const unsigned sets[] = {Q | V, 1 << ENT_K_PROJ, 1 << ENT_O_PROJ, 1 << ENT_GATE_PROJ, 1 << ENT_DOWN_PROJ, ALL};
     uint8_t second[] = {0, 1}, last[] = {0, 0, 1};
-    ent_model_config window = grouped;
+    const char *const saved[] = {"lm_head",
+                                 "model.norm",
+                                 "0.input_layernorm",
+                                 "post_attention_layernorm",
+                                 "1.self_attn.k_norm",
+                                 "0.self_attn.q_norm",
+                                 "norm",
+                                 "embed_tokens"};
+    ent_model_config window = grouped, heads = grouped;
+    heads.qk_norm = true;
     window.sliding_window = 37;
     window.first_window_layer = 1;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
@@ -124,6 +133,11 @@ static void products_are_those_that_run(void **state)
         lora.layers = last;
         lora.n_layers = 3;
         check_flops(&window, &lora, 1);
+        lora.layers = NULL;
+        for (size_t k = 0; k < sizeof saved / sizeof *saved; k++) {
+            lora.saved = (ent_lora_names){(char **)&saved[k], 1};
+            check_flops(&heads, &lora, N - 1);
+        }
     }
     check_flops(&grouped, NULL, N - 1);
     check_flops(&window, NULL, 70);

@@ -93,4 +93,11 @@ typedef struct ent_distillation {
 ent_status ent_distill_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, ent_tensor *w, const int32_t *targets,
                             const ent_distillation *how);
 
+/* factor times the sum over tokens with targets[t] >= 0 of the mean over C of sum_k weights[k] (h - teachers[k])^2: a
+ * scalar, from hidden states h and teachers[k] (T, C) of a layer each, 1 to ENT_MAX_TEACHERS of them, to which no
+ * gradient goes. (Romero et al. 2015, arXiv:1412.6550, equation 3: the mean for half the sum, no regressor.) targets
+ * are borrowed until backward. ENT_EINVAL if shapes differ. */
+ent_status ent_hidden_loss(ent_tensor **loss, ent_tape *tape, ent_tensor *h, const int32_t *targets,
+                           ent_tensor *const *teachers, const double *weights, size_t count, double factor);
+
 #endif

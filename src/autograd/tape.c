@@ -160,6 +160,11 @@ void ent_tape_release(ent_tape *tape, ent_tensor *t)
     t->data = NULL;
 }
 
+void ent_tape_keep(ent_tensor *t)
+{
+    t->spare = false;
+}
+
 static ent_status new_tensor(ent_tensor **out, ent_tape *tape, size_t n_dims, const size_t *shape)
 {
     if (n_dims > ENT_MAX_DIMS)

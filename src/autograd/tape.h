@@ -47,6 +47,9 @@ ent_status ent_tape_input(ent_tensor **out, ent_tape *tape, const ent_real *data
  * reads them. Nothing happens otherwise, nor for tensors of other memory. Gradients still flow through it. */
 void ent_tape_release(ent_tape *tape, ent_tensor *t);
 
+/* The values of t stay until the tape is rewound, whoever releases it. */
+void ent_tape_keep(ent_tensor *t);
+
 /* Memory of the tape for values an operator saves (*out: `bytes`, 64-byte aligned); not to be touched when planning. */
 ent_status ent_tape_buffer(void *out, ent_tape *tape, size_t bytes);
 

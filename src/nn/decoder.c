@@ -156,14 +156,48 @@ static ent_status half(ent_tensor **h, ent_tape *tape, ent_segment run, const pa
     return ENT_OK;
 }
 
-/* The final hidden state, normed: (T, C) */
-static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c)
+/* Hidden states behind layers, which are to be a teacher's. */
+typedef struct watch {
+    const ent_teaching *teaching;
+    const int32_t *targets;
+    size_t teacher; /* the one that runs, teaching->count: the student */
+    ent_tensor *states[ENT_MAX_MATCHES][ENT_MAX_TEACHERS];
+    ent_tensor *loss; /* of the student's layers so far; NULL: none yet */
+} watch;
+
+/* Behind a layer: a teacher's state is kept, the student's compared. */
+static ent_status look(watch *w, ent_tape *tape, size_t l, ent_tensor *h)
+{
+    const ent_teaching *t = w->teaching;
+    const bool student = w->teacher == t->count;
+    for (size_t m = 0; m < t->matches; m++) {
+        ent_tensor *part, *before = w->loss;
+        if ((student ? t->student[m] : t->teacher[w->teacher][m]) != l)
+            continue;
+        if (!student) {
+            w->states[m][w->teacher] = h;
+            ent_tape_keep(h);
+            continue;
+        }
+        ENT_TRY(ent_hidden_loss(&part, tape, h, w->targets, w->states[m], t->weights, t->count,
+                                t->hidden / (double)t->matches));
+        w->loss = part;
+        if (before)
+            ENT_TRY(ent_add(&w->loss, tape, before, part));
+    }
+    return ENT_OK;
+}
+
+/* The final hidden state, normed: (T, C). `w` may be NULL. */
+static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c, watch *w)
 {
     const ent_decoder *d = c->decoder;
     ENT_TRY(ent_embedding(h, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
     for (c->layer = 0; c->layer < d->config.n_layers; c->layer++) {
         ENT_TRY(half(h, tape, attention_half, c));
         ENT_TRY(half(h, tape, mlp_half, c));
+        if (w)
+            ENT_TRY(look(w, tape, c->layer, *h));
     }
     ent_tensor *x = *h;
     ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, d->config.rms_norm_eps));
@@ -173,7 +207,7 @@ static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c)
 
 /* Of whole documents. */
 static ent_status hidden_of(ent_tensor **h, ent_tape *tape, const ent_decoder *d, const ent_tokens *tokens,
-                            const ent_rng *dropout)
+                            const ent_rng *dropout, watch *w)
 {
     pass c = {.decoder = d, .tokens = *tokens, .drops = dropout != NULL};
     if (dropout)
@@ -182,7 +216,7 @@ static ent_status hidden_of(ent_tensor **h, ent_tape *tape, const ent_decoder *d
         for (size_t t = 0; t < tokens->n; t++)
             if (t - (size_t)tokens->doc_start[t] >= d->max_positions)
                 return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
-    return hidden(h, tape, &c);
+    return hidden(h, tape, &c, w);
 }
 
 /* Of n tokens after those of the cache, which has them afterwards. */
@@ -200,7 +234,7 @@ static ent_status hidden_after(ent_tensor **h, ent_tape *tape, const ent_decoder
     ENT_TRY(ent_kv_cache_room(cache, n));
     if (c.before + n > d->max_positions)
         return ent_fail(ENT_EINVAL, "a document of more than %zu tokens", d->max_positions);
-    ENT_TRY(hidden(h, tape, &c));
+    ENT_TRY(hidden(h, tape, &c, NULL));
     ent_kv_cache_grow(cache, n);
     return ENT_OK;
 }
@@ -208,7 +242,7 @@ static ent_status hidden_after(ent_tensor **h, ent_tape *tape, const ent_decoder
 ent_status ent_decoder_logits(ent_tensor **logits, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens)
 {
     ent_tensor *h;
-    ENT_TRY(hidden_of(&h, tape, d, tokens, NULL));
+    ENT_TRY(hidden_of(&h, tape, d, tokens, NULL, NULL));
     return ent_linear(logits, tape, h, d->lm_head, NULL, NULL);
 }
 
@@ -216,14 +250,15 @@ ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, c
                             const int32_t *targets, const ent_rng *dropout)
 {
     ent_tensor *h;
-    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout));
+    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout, NULL));
     return ent_lm_head_loss(loss, tape, h, d->lm_head, targets);
 }
 
 ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *d, const ent_tokens *tokens,
                                     const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching)
 {
-    ent_tensor *h;
+    ent_tensor *h, *of_logits;
+    watch w = {.teaching = teaching, .targets = targets};
     ent_distill_teacher teachers[ENT_MAX_TEACHERS];
     const ent_distillation how = {teachers, teaching->count, teaching->temperature, teaching->alpha};
     const bool recording = ent_tape_recording(tape);
@@ -231,12 +266,16 @@ ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decod
     ent_tape_record(tape, false);
     for (size_t i = 0; i < teaching->count && st == ENT_OK; i++) {
         teachers[i] = (ent_distill_teacher){.w = teaching->teachers[i]->lm_head, .weight = teaching->weights[i]};
-        st = hidden_of(&teachers[i].h, tape, teaching->teachers[i], tokens, NULL);
+        w.teacher = i;
+        st = hidden_of(&teachers[i].h, tape, teaching->teachers[i], tokens, NULL, &w);
     }
     ent_tape_record(tape, recording);
     ENT_TRY(st);
-    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout));
-    return ent_distill_loss(loss, tape, h, d->lm_head, targets, &how);
+    w.teacher = teaching->count;
+    ENT_TRY(hidden_of(&h, tape, d, tokens, dropout, &w));
+    ENT_TRY(ent_distill_loss(&of_logits, tape, h, d->lm_head, targets, &how));
+    *loss = of_logits;
+    return w.loss ? ent_add(loss, tape, of_logits, w.loss) : ENT_OK;
 }
 
 ent_status ent_decoder_next(ent_tensor **logits, ent_tape *tape, ent_decoder *d, ent_kv_cache *cache,

@@ -24,7 +24,8 @@ typedef struct ent_tokens {
 } ent_tokens;
 
 /* A decoder with declared and sealed parameters that have no values yet. `lora` NULL: all weights train; otherwise only
- * the adapters do. `train` false: nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
+ * the adapters do, and copies of the modules that it saves, "base_model.model.model.norm.weight". `train` false:
+ * nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
 ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
                            size_t max_positions);
 
@@ -49,7 +50,8 @@ size_t ent_decoder_projections(const ent_decoder *decoder);
 ent_tensor *ent_decoder_projection(ent_decoder *decoder, size_t i);
 
 /* Initial values of the adapters, from the seed: A as PEFT has it (Kaiming-uniform with a = sqrt(5), i.e. uniform in
- * +-1/sqrt(in)), B zero. With DoRA ent_decoder_init_magnitudes follows. */
+ * +-1/sqrt(in)), B zero; of modules that they save, the model's, which has its values by then. With DoRA
+ * ent_decoder_init_magnitudes follows. */
 void ent_decoder_init_adapters(ent_decoder *decoder, uint64_t seed);
 
 /* DoRA (PEFT's tuners/lora/dora.py): the norms of the rows of W + s B A, from the weights as they are stored and the
@@ -95,15 +97,21 @@ ent_status ent_decoder_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *deco
                             const int32_t *targets, const ent_rng *dropout);
 
 /* What a decoder learns from beside the targets: decoders of the same vocabulary (borrowed), which stay as they are,
- * with weights that add up to 1. */
+ * with weights that add up to 1. Hidden states are those behind a layer, counted from 0, before the final norm: that of
+ * layer student[m] is to be the one of teacher k's layer teacher[k][m]. */
+enum { ENT_MAX_MATCHES = 256 };
 typedef struct ent_teaching {
     ent_decoder *teachers[ENT_MAX_TEACHERS];
     double weights[ENT_MAX_TEACHERS];
     size_t count;
     double temperature, alpha;
+    double hidden; /* beta: the loss of a token += beta times the mean over matches of ent_hidden_loss; 0: no matches */
+    size_t matches; /* with hidden > 0: 1 to ENT_MAX_MATCHES, of teachers with the student's hidden_size */
+    uint16_t student[ENT_MAX_MATCHES], teacher[ENT_MAX_TEACHERS][ENT_MAX_MATCHES];
 } ent_teaching;
 
-/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy. The teachers run forward over the same tokens. */
+/* As ent_decoder_loss, with ent_distill_loss for the cross-entropy, and hidden states. The teachers run forward over
+ * the same tokens. */
 ent_status ent_decoder_distill_loss(ent_tensor **loss, ent_tape *tape, ent_decoder *decoder, const ent_tokens *tokens,
                                     const int32_t *targets, const ent_rng *dropout, const ent_teaching *teaching);
 

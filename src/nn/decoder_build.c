@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/base/mem.h"
 #include "src/nn/decoder_parts.h"
@@ -100,33 +101,49 @@ static ent_status declare_projection(ent_decoder *d, size_t l, ent_proj p, const
     return declare(&proj->magnitude, d, name, out, 0, d->train);
 }
 
-static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const char *what, size_t size)
+static const char adapter_prefix[] = "base_model.model.";
+
+/* A weight of no projection; *out is the adapter's where that saves its module, else the model's. */
+static ent_status declare_whole(ent_tensor **out, ent_decoder *d, const char *name, size_t rows, size_t columns,
+                                const ent_lora_config *lora)
+{
+    char saved[256];
+    ENT_TRY(declare(out, d, name, rows, columns, d->train && !d->adapted));
+    if (lora == NULL || !ent_lora_saves(lora, name))
+        return ENT_OK;
+    ent_params_find(&d->params, name)->replaced = true;
+    snprintf(saved, sizeof saved, "%s%s", adapter_prefix, name);
+    return declare(out, d, saved, rows, columns, d->train);
+}
+
+static ent_status declare_norm(ent_tensor **out, ent_decoder *d, size_t l, const char *what, size_t size,
+                               const ent_lora_config *lora)
 {
     char name[256];
     snprintf(name, sizeof name, "model.layers.%zu.%s.weight", l, what);
-    return declare(out, d, name, size, 0, d->train && !d->adapted);
+    return declare_whole(out, d, name, size, 0, lora);
 }
 
 static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
 {
     const ent_model_config *c = &d->config;
-    const bool full = d->train && !d->adapted;
-    ENT_TRY(declare(&d->embed_tokens, d, "model.embed_tokens.weight", c->vocab_size, c->hidden_size, full));
+    const size_t size = c->hidden_size;
+    ENT_TRY(declare_whole(&d->embed_tokens, d, "model.embed_tokens.weight", c->vocab_size, size, lora));
     for (size_t l = 0; l < c->n_layers; l++) {
         layer *y = &d->layers[l];
-        ENT_TRY(declare_norm(&y->input_norm, d, l, "input_layernorm", c->hidden_size));
-        ENT_TRY(declare_norm(&y->post_attention_norm, d, l, "post_attention_layernorm", c->hidden_size));
+        ENT_TRY(declare_norm(&y->input_norm, d, l, "input_layernorm", size, lora));
+        ENT_TRY(declare_norm(&y->post_attention_norm, d, l, "post_attention_layernorm", size, lora));
         if (c->qk_norm) {
-            ENT_TRY(declare_norm(&y->q_norm, d, l, "self_attn.q_norm", c->head_dim));
-            ENT_TRY(declare_norm(&y->k_norm, d, l, "self_attn.k_norm", c->head_dim));
+            ENT_TRY(declare_norm(&y->q_norm, d, l, "self_attn.q_norm", c->head_dim, lora));
+            ENT_TRY(declare_norm(&y->k_norm, d, l, "self_attn.k_norm", c->head_dim, lora));
         }
         for (ent_proj p = 0; p < ENT_N_PROJ; p++)
             ENT_TRY(declare_projection(d, l, p, lora && ent_lora_adapts(lora, l, p) ? lora : NULL));
     }
-    ENT_TRY(declare(&d->norm, d, "model.norm.weight", c->hidden_size, 0, full));
+    ENT_TRY(declare_whole(&d->norm, d, "model.norm.weight", size, 0, lora));
     d->lm_head = d->embed_tokens;
     if (!c->tie_word_embeddings)
-        ENT_TRY(declare(&d->lm_head, d, "lm_head.weight", c->vocab_size, c->hidden_size, full));
+        ENT_TRY(declare_whole(&d->lm_head, d, "lm_head.weight", c->vocab_size, size, lora));
     return ENT_OK;
 }
 
@@ -200,8 +217,23 @@ static ent_real *own_values(ent_decoder *d, ent_tensor *t)
     return d->params.value + p->offset;
 }
 
+/* Those of modules that the adapter saves, from the model's. */
+static void init_saved(ent_decoder *d)
+{
+    for (size_t i = 0; i < d->params.count; i++) {
+        const ent_tensor *base = &d->params.items[i]->tensor;
+        char name[256];
+        if (!d->params.items[i]->replaced)
+            continue;
+        snprintf(name, sizeof name, "%s%s", adapter_prefix, base->name);
+        ent_real *values = own_values(d, &ent_params_find(&d->params, name)->tensor);
+        ent_convert(values, base->data, base->dtype, ent_tensor_count(base));
+    }
+}
+
 void ent_decoder_init_adapters(ent_decoder *d, uint64_t seed)
 {
+    init_saved(d);
     for (size_t l = 0; l < d->config.n_layers; l++) {
         for (ent_proj p = 0; p < ENT_N_PROJ; p++) {
             const projection *proj = &d->layers[l].proj[p];
@@ -246,7 +278,8 @@ void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
     assert(compute == ENT_COMPUTE_FP32 || !(d->train && !d->adapted));
     for (size_t i = 0; i < ent_decoder_projections(d); i++)
         ent_decoder_projection(d, i)->compute = compute;
-    d->lm_head->compute = compute;
+    if (strncmp(d->lm_head->name, adapter_prefix, sizeof adapter_prefix - 1) != 0) /* one that trains stays FP32 */
+        d->lm_head->compute = compute;
 }
 
 /* Scales have memory from the start: no file has them. */

@@ -62,3 +62,23 @@ double ent_lora_scale(const ent_lora_config *c, size_t layer, ent_proj proj)
     const double r = (double)ent_lora_rank(c, layer, proj), alpha = own(c, layer, proj).alpha;
     return (alpha > 0 ? alpha : c->alpha) / (c->use_rslora ? sqrt(r) : r);
 }
+
+bool ent_lora_key_takes(const char *key, const char *name)
+{
+    static const char weight[] = ".weight";
+    char module[256];
+    size_t n = (size_t)snprintf(module, sizeof module, "base_model.model.%s", name);
+    const size_t k = strlen(key), w = sizeof weight - 1;
+    n = n < sizeof module ? n : sizeof module - 1;
+    if (n >= w && strcmp(module + n - w, weight) == 0)
+        n -= w;
+    return k <= n && memcmp(module + n - k, key, k) == 0;
+}
+
+bool ent_lora_saves(const ent_lora_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->saved.count; i++)
+        if (ent_lora_key_takes(c->saved.items[i], name))
+            return true;
+    return false;
+}

@@ -43,6 +43,13 @@ typedef struct ent_lora_module {
     double alpha;
 } ent_lora_module;
 
+/* PEFT's modules_to_save: keys of modules that train whole, as copies beside those of the model. A key takes each
+ * module whose path ends with its text: "norm" takes "input_layernorm", too. */
+typedef struct ent_lora_names {
+    char **items; /* owned, as the texts are; NULL where there are none */
+    size_t count;
+} ent_lora_names;
+
 typedef struct ent_lora_config {
     size_t r;         /* the adapter's rank; 0: no adapter */
     double alpha;     /* y += alpha / r * B A x, or alpha / sqrt(r) with use_rslora */
@@ -54,6 +61,7 @@ typedef struct ent_lora_config {
     uint8_t *layers;  /* NULL: all layers; else n_layers flags, 1: adapted. Owned by who made the struct */
     size_t n_layers;  /* length of `layers` */
     ent_lora_patterns ranks, alphas;
+    ent_lora_names saved;
     ent_lora_module *modules; /* (n_modules): of layer l's projection p, number l ENT_N_PROJ + p, as the patterns set
                                * it; NULL: all are as above. Owned; ent_lora_resolve (io/lora_modules.h) makes it */
     size_t n_modules;
@@ -64,5 +72,10 @@ typedef struct ent_lora_config {
 bool ent_lora_adapts(const ent_lora_config *config, size_t layer, ent_proj proj);
 size_t ent_lora_rank(const ent_lora_config *config, size_t layer, ent_proj proj);
 double ent_lora_scale(const ent_lora_config *config, size_t layer, ent_proj proj);
+
+/* Whether modules_to_save takes the module of a weight, "model.norm.weight" or "model.norm"; whether one key takes it.
+ */
+bool ent_lora_saves(const ent_lora_config *config, const char *name);
+bool ent_lora_key_takes(const char *key, const char *name);
 
 #endif

@@ -12,6 +12,7 @@
 typedef struct ent_param {
     ent_tensor tensor; /* name, shape; data once bound or sealed */
     bool trainable;
+    bool replaced; /* an adapter brings another in its place: nothing computes with this one */
     size_t offset; /* of a trainable one in the buffers, in elements */
     bool is_scale; /* of the rounding of a weight: it must stay above 0 (src/quant/fake.h) */
 } ent_param;

@@ -231,6 +231,12 @@ static void mean_tile(void *context, size_t begin, size_t end)
     ent_kernels_get()->fixed_mean(m->grad + begin, m->sums + begin, m->inverse, end - begin);
 }
 
+/* All of an adapter, as PyTorch's AdamW has it; of a whole model, not norms and biases. */
+static bool decays(const ent_tensor *t)
+{
+    return t->n_dims > 1 || strncmp(t->name, "base_model.", strlen("base_model.")) == 0;
+}
+
 static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
@@ -245,7 +251,7 @@ static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
         if (param->trainable)
             ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
                                        ent_tensor_count(&param->tensor), step + 1,
-                                       faster ? result->lr * ratio : result->lr, param->tensor.n_dims > 1);
+                                       faster ? result->lr * ratio : result->lr, decays(&param->tensor));
     }
 }
 

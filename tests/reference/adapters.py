@@ -22,6 +22,9 @@ variants = {
     "dora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"], "use_dora": True},
     "pissa": {"r": 4, "lora_alpha": 6, "target_modules": ["v_proj", "down_proj"], "pissa": True},
     "plus": {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "gate_proj", "o_proj"], "ratio": 8},
+    "saved": {"r": 2, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "layers_to_transform": [1, 2],
+              "modules_to_save": ["lm_head", "norm", "embed_tokens"],
+              "eps": "1.0e-5"},  # far above the rounding of fp32, which Adam makes whole steps of where a gradient is nearly 0
 }
 
 
@@ -35,6 +38,10 @@ class Adapter:
         torch.manual_seed(5)
         for key in w:
             name = key[:-len(".weight")]
+            if any((PREFIX + name).endswith(k) for k in p.get("modules_to_save", [])):  # peft.utils.other._set_trainable
+                self.t[PREFIX + key] = w[key].clone().requires_grad_()
+            if "layers_to_transform" in p and not any(f".layers.{l}." in name for l in p["layers_to_transform"]):
+                continue
             if not any(name.endswith("." + t) for t in p["target_modules"]):
                 continue
             r, alpha = value(p.get("rank_pattern", {}), name, p["r"]), value(p.get("alpha_pattern", {}), name, p["lora_alpha"])
@@ -83,12 +90,14 @@ class Adapter:
 def write(path, p, tensors):
     os.makedirs(path, exist_ok=True)
     save(path + "/adapter_model.safetensors", {k: t.detach() for k, t in tensors.items()})
-    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0} | {k: v for k, v in p.items() if k != "ratio"}
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0} | {k: v for k, v in p.items() if k not in ("ratio", "eps")}
     json.dump(config, open(path + "/adapter_config.json", "w"), indent=1)
 
 
 def groups(adapter, p):
-    """With a ratio as peft.optimizers.create_loraplus_optimizer."""
+    """With a ratio as peft.optimizers.create_loraplus_optimizer; else all alike."""
+    if "ratio" not in p:
+        return list(adapter.t.values())
     fast = lambda name, t: "lora_B" in name or t.ndim == 1
     return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f and (t.ndim > 1) == decays],
              "lr": LR * (p.get("ratio", 1) if f else 1), "weight_decay": DECAY if decays else 0}
@@ -103,12 +112,12 @@ def main():
         adapter = Adapter(p, w)
         if not adapter.first:
             write(out + "/adapter_init", p, adapter.t)
-        optimizer = torch.optim.AdamW(groups(adapter, p), lr=LR, betas=BETAS, eps=1e-8, weight_decay=DECAY)
+        optimizer = torch.optim.AdamW(groups(adapter, p), lr=LR, betas=BETAS, eps=float(p.get("eps", 1e-8)), weight_decay=DECAY)
         steps = []
         for step in range(STEPS):
             batch = [rows[(4 * step + i) % len(rows)] for i in range(4)]
             ids, labels = (torch.tensor([r[k] for r in batch]) for k in ("input_ids", "labels"))
-            z = model(c, w, {}, adapter, ids)
+            z = model(c, w | {k[len(PREFIX):]: t for k, t in adapter.t.items() if ".lora_" not in k}, {}, adapter, ids)
             loss = F.cross_entropy(z[:, :-1].reshape(-1, z.shape[-1]), labels[:, 1:].reshape(-1))
             optimizer.zero_grad()
             loss.backward()
@@ -129,7 +138,7 @@ def main():
         open(out + "/config.yaml", "w").write(f"""model: {{path: {llama}/model}}
 data: {{train: {llama}/train.jsonl, seq_len: 48, packing: false, shuffle: false}}
 lora: {{{lora}}}
-optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: 1.0e-8, weight_decay: {DECAY}}}
+optimizer: {{name: adamw, lr: {LR}, beta1: {BETAS[0]}, beta2: {BETAS[1]}, eps: {p.get("eps", "1.0e-8")}, weight_decay: {DECAY}}}
 scheduler: {{name: constant}}
 training: {{max_steps: {STEPS}, batch_size: 4, grad_clip: 1.0, output_dir: out}}
 """)

@@ -104,6 +104,44 @@ refused "a pattern that takes nothing" 'lora.rank_pattern: "v_proj"' "$BIN/entre
 refused "a pattern behind another" 'lora.alpha_pattern: "q_proj"' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.alpha_pattern={.*: 2, q_proj: 2}"
 refused "a pattern that isn't understood" 'pattern "(?!q).*"' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.rank_pattern={(?!q).*: 2}"
 refused "a rank of 0" "expected patterns of modules such as" "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set "lora.rank_pattern={q_proj: 0}"
+# Modules that are saved whole: new ones begin as the model's; recomputing gives the same bits; the base stays as it is.
+cd "$WORK/adapters/saved" || exit 1
+S=(--set lora.path= --set lora.rank=2 --set lora.modules_to_save=lm_head,norm --set training.max_steps=2); M=../../llama/model
+check "a config with saved modules" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=new --set data.val=../../llama/train.jsonl
+check "its first loss is the model's" sh -c "'$BIN/entrenar' eval --model $M --data ../../llama/train.jsonl --seq-len 48 --json >eval.json"
+check "to 9 digits" python3 - <<'P'
+import json
+got = json.loads(open("new/metrics.jsonl").readline())["val_loss"]
+want = json.load(open("eval.json"))["loss"]
+assert abs(got - want) < 1e-8 * want, (got, want)
+P
+check "its run is verified" "$BIN/entrenar" verify new
+check "recomputing" "$BIN/entrenar-train" new/config.yaml --quiet --set training.output_dir=new2 --set compute.recompute=layer
+check "recomputing: same bits" cmp "$(newest new)" "$(newest new2)"
+check "its checkpoint is an adapter" "$BIN/entrenar" export --model $M --adapter "$(newest new)" --to peft --out new3
+check "that is the run's" sh -c "for f in new new3; do grep -v base_model \$f/\$([ \$f = new ] && echo adapter)/adapter_config.json >\$f.json; done; cmp new.json new3.json"
+for q in none int8 nf4; do
+  check "beside a base in bf16, $q" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=$q --set quantize.base=$q --set compute.precision=bf16
+done
+check "norms beside nf4" "$BIN/entrenar-train" config.yaml --quiet "${S[@]}" --set training.output_dir=nf4-norms --set quantize.base=nf4 --set compute.precision=bf16 --set lora.modules_to_save=norm
+check "a base that isn't read is not converted" sh -c "test \$(cat nf4/cache/weights-* | wc -c) -lt \$(cat nf4-norms/cache/weights-* | wc -c)"
+check "as GGUF" "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf --type f32 --out a.gguf
+refused "a saved module as GGUF adapter" 'modules_to_save: "lm_head"' "$BIN/entrenar" export --model $M --adapter new/adapter --to gguf-adapter --out b.gguf
+refused "a tied lm_head" '"lm_head": takes lm_head, whose matrix' "$BIN/entrenar-train" config.yaml "${S[@]}" --dry-run --set model.path="$SOURCE/models/stories260K"
+refused "other saved modules" "lora.modules_to_save" "$BIN/entrenar-train" new/config.yaml --quiet --resume --set training.max_steps=4 --set lora.modules_to_save=norm
+python3 - <<'P'
+import json, shutil
+for name, saved in ("more", ["lm_head", "norm", "embed_tokens"]), ("fewer", ["norm"]):
+    shutil.copytree("new/adapter", name)
+    c = json.load(open(name + "/adapter_config.json")); c["modules_to_save"] = saved
+    json.dump(c, open(name + "/adapter_config.json", "w"))
+P
+V="$BIN/entrenar verify"; A="$BIN/entrenar eval --model $M --data ../../llama/train.jsonl --adapter"
+refused "a module too few (verify)" "missing tensor base_model.model.model.embed_tokens.weight" $V more
+refused "a module too few (eval)" "missing tensor base_model.model.model.embed_tokens.weight" $A more
+refused "a module too many (verify)" "base_model.model.lm_head.weight: modules_to_save in adapter_config.json doesn't take it" $V fewer
+refused "a module too many (eval)" "unexpected tensor base_model.model.lm_head.weight" $A fewer
+cd "$WORK/adapters/patterns" || exit 1
 refused "alphas as GGUF adapter" "alpha_pattern" "$BIN/entrenar" export --model ../../llama/model --adapter out/adapter --to gguf-adapter --out a.gguf
 python3 - <<'P'
 import json

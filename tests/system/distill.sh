@@ -1,6 +1,6 @@
 #!/bin/bash
-# distill: a student learns from stories260K, the same bits on any ranks and threads, killed and resumed; a teacher that is
-# the model itself teaches nothing; another teacher is refused. usage: distill.sh BIN SOURCE
+# distill: a student learns from stories260K, the same bits on any ranks and threads, killed and resumed; hidden states,
+# too; a teacher that is the model itself teaches nothing; another teacher is refused. usage: distill.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cd "$WORK" || exit 1
 T=$BIN/entrenar-train; TEACHER=$SOURCE/models/stories260K; S=$DATA/oracle/stories260K-shakespeare
@@ -35,16 +35,17 @@ holds "the one that learned from the teacher is nearer to it" "$(loss kl-out 1) 
 
 # The teacher is really run on the same tokens and documents: its own adapter, which begins as nothing, has nothing to learn.
 SELF=(--set model.path="$TEACHER" --set model.init=pretrained --set lora.rank=4 --set training.max_steps=1)
-check "the teacher learns from itself" run self 0 1 "${SELF[@]}"
+check "the teacher learns from itself" run self 0 1 "${SELF[@]}" --set distill.hidden=7
 holds "no divergence" "abs($(loss self 1)) < 1e-9"
 check "with half of the loss" run self-half 0 1 "${SELF[@]}" --set distill.alpha=0.5
 check "without a teacher" run self-none 0 1 "${SELF[@]}" --set distill=
 holds "the other half is half the cross-entropy" "abs(2 * $(loss self-half 1) - $(loss self-none 1)) < 1e-5"
 
-for kind in adapter full two; do
+for kind in adapter full two hidden; do
   case $kind in
   adapter) options=(--set model.path=out/model --set model.init=pretrained --set lora.rank=4 --set lora.dropout=0.2) ;;
   full) options=(--set distill.alpha=0.6) ;;
+  hidden) options=(--set distill.hidden=0.5 --set "distill.hidden_layers={0: 2, 1: 4}") ;;
   two) options=(--set distill.teacher= --set distill.teachers="$TEACHER,out/model" --set distill.weights=3,1) ;;
   esac
   options+=(--set training.max_steps=12 --set training.batch_size=7)
@@ -61,7 +62,12 @@ done
 check "one teacher twice" run twice 0 1 --set distill.teacher= --set distill.teachers="$TEACHER,$TEACHER" --set training.max_steps=1
 holds "as once" "abs($(loss twice 1) - $(loss out 1)) < 1e-5"
 
-KILL=(--set training.max_steps=150 --set checkpoint.every=1 --set scheduler.name=constant)
+# PyTorch's numbers of two teachers, with hidden states of pairs of layers (tests/reference/distill.py).
+cp -r "$DATA/oracle/distill" "$DATA/oracle/llama" "$TEACHER" .
+check "an adapter learns hidden states" "$T" distill/config.yaml --quiet --set compute.threads=2
+check "and agrees with PyTorch" python3 "$SOURCE/tests/system/compare_oracle.py" distill/out "$DATA/oracle/distill"
+
+KILL=(--set distill.hidden=0.1 --set "distill.hidden_layers={0: 1}" --set training.max_steps=150 --set checkpoint.every=1 --set scheduler.name=constant)
 (ulimit -c 0; "$T" config.yaml --quiet "${KILL[@]}" --set training.output_dir=killed >"$WORK/log" 2>&1 & p=$!
   until [ -e killed/checkpoints/latest ]; do sleep 0.02; kill -0 $p || exit 1; done; kill -9 $p; wait $p) 2>/dev/null
 [ -e killed/model ] && bad "it was not killed" || ok "killed at $(grep -c grad_norm killed/metrics.jsonl) steps"
@@ -77,6 +83,8 @@ other() { # what, words of the message, options...
 other "another teacher" "distill.teacher 1 (weights)" --set distill.teacher=out/model
 other "another temperature" distill.temperature --set distill.temperature=3
 other "another alpha" distill.alpha --set distill.alpha=0.9
+other "another beta" distill.hidden --set distill.hidden=0.2
+other "another layer" distill.hidden_layers --set "distill.hidden_layers={0: 2}"
 other "no teacher" distill. --set distill=
 other "one more teacher" "distill.teacher 2" --set distill.teacher= --set distill.teachers="$TEACHER,out/model"
 mv calm/config.yaml kept.yaml; cp -r "$TEACHER" moved
@@ -87,6 +95,13 @@ refuse() { # what, words of the message, options...
   run bad 0 1 "$@" >"$WORK/log" 2>&1; local code=$?
   [ $code = 2 ] && [ "$(grep -c '^entrenar: ' "$WORK/log")" = 1 ] && grep -qF -- "$words" "$WORK/log" && ! [ -e bad ] && ok "$what: $(cat "$WORK/log")" || bad "$what: exit $code: $(cat "$WORK/log")"
 }
+refuse "layers that don't spread" "its 5 layers can't be spread evenly over the model's 2: expected distill.hidden_layers" --set distill.hidden=1
+refuse "a layer that isn't there" "distill.hidden_layers: 1: 5: the model has layers 0 to 1, $TEACHER has 0 to 4" --set distill.hidden=1 --set "distill.hidden_layers={1: 5}"
+refuse "layers that aren't used" "acts only with distill.hidden > 0" --set "distill.hidden_layers={1: 4}"
+mkdir narrow; sed 's/"hidden_size": 64/"hidden_size": 32/' student/config.json >narrow/config.json
+refuse "hidden states of another size" "expected hidden states of 32 numbers, as the model's, found 64" --set distill.hidden=1 --set "distill.hidden_layers={1: 4}" --set model.path=narrow
+mkdir one; sed 's/"num_hidden_layers": 2/"num_hidden_layers": 1/' student/config.json >one/config.json
+check "layers are spread" sh -c "'$T' config.yaml --dry-run --set model.path=one --set distill.hidden=1 | grep -q 'beta 1: behind layer 0 as its 4\$'"
 refuse "no such teacher" nowhere --set distill.teacher=nowhere
 cp -r "$TEACHER" larger; sed -i 's/"vocab_size": 512/"vocab_size": 640/' larger/config.json
 refuse "a teacher whose weights have another shape" larger --set distill.teacher=larger

@@ -1,6 +1,6 @@
 #!/bin/bash
 # One answer: checkpoint and adapter are byte-equal without mpirun and for 1 to 7 ranks, times 1 and 2 threads; also with
-# packing, shuffle, dropout and full training. usage: one_answer.sh BIN SOURCE
+# packing, shuffle, dropout, modules saved whole and full training. usage: one_answer.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
 cp -r "$DATA/oracle/llama" "$WORK/llama"; cd "$WORK/llama" || exit 1
 run() { # folder, ranks, threads, options...
@@ -21,10 +21,11 @@ for n in "${COUNTS[@]}"; do for t in 1 2; do
 done; done
 check "no mpirun, 2 threads" run out-0-2 0 2
 same "no mpirun, 2 threads" ref out-0-2
-for kind in lora full; do
+for kind in lora saved full; do
   options=(--set data.packing=true --set data.shuffle=true --set data.seq_len=96 --set training.max_steps=6 --set training.batch_size=5)
-  if [ $kind = lora ]; then
+  if [ $kind != full ]; then
     options+=(--set lora.path= --set lora.rank=4 --set lora.dropout=0.3 --set lora.target_modules=all-linear)
+    [ $kind = saved ] && options+=(--set lora.layers=1 --set lora.modules_to_save=lm_head,norm,embed_tokens)
   else
     options+=(--set lora=)
   fi
