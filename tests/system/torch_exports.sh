@@ -37,7 +37,7 @@ check "patterns: its checkpoint" "$E" export --model llama --adapter run/checkpo
 check "patterns: probabilities" sh -c "'$P' llama run/adapter run.f32 <ids"
 compare "a run's adapter of several ranks" llama run/adapter run.f32 1e-5
 compare "its checkpoint as PEFT adapter" llama run-peft run.f32 1e-5
-for variant in lora.use_dora=true lora.init=pissa; do
+for variant in lora.use_dora=true lora.init=pissa lora.modules_to_save=lm_head,norm; do
   out=variant-${variant%=*}
   check "$variant: a run" "${T[@]}" --set lora.path= --set lora.rank=4 --set lora.target_modules=all-linear --set $variant --set training.output_dir=$out
   check "$variant: probabilities" sh -c "'$P' llama $out/adapter $out.f32 <ids"
