@@ -54,6 +54,8 @@ static ent_status add_config(ent_json *to, const ent_config *config)
 {
     ent_json *tree = ent_json_new_object();
     ent_status st = ent_config_to_json(tree, config);
+    if (config->quantize.qat == ENT_QAT_NONE) /* as before there was any */
+        ent_json_remove(ent_json_member(tree, "quantize"), "qat");
     for (const ent_json *section = ent_json_first(tree); section; section = ent_json_next(section))
         for (const ent_json *member = ent_json_first(section); member && st == ENT_OK; member = ent_json_next(member))
             st = add_key(to, ent_json_key(section), member);
