@@ -259,6 +259,25 @@ static ent_status check_teachers(const loader *l)
     return ENT_OK;
 }
 
+/* All weights train, in fp32, rounded in forward alone. */
+static ent_status check_qat(const loader *l)
+{
+    const ent_config *c = l->config;
+    const place at = place_of(l, "quantize.qat");
+    if (c->quantize.qat == ENT_QAT_NONE)
+        return ENT_OK;
+    if (c->has_lora)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: int8 trains all weights: expected no lora section, found one", at.where,
+                        at.separator, at.path);
+    if (c->quantize.base != ENT_BASE_NONE)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: int8 trains all weights: expected quantize.base: none, found %s",
+                        at.where, at.separator, at.path, c->quantize.base == ENT_BASE_NF4 ? "nf4" : "int8");
+    if (c->compute.precision != ENT_PRECISION_FP32)
+        return ent_fail(ENT_ECONFIG, "%s%s%s: int8 trains all weights: expected compute.precision: fp32, found %s",
+                        at.where, at.separator, at.path, c->compute.precision == ENT_PRECISION_INT8 ? "int8" : "bf16");
+    return ENT_OK;
+}
+
 static ent_status check_together(const loader *l)
 {
     const ent_config *c = l->config;
@@ -266,6 +285,7 @@ static ent_status check_together(const loader *l)
     for (size_t i = 0; i < ent_config_n_fields; i++)
         ENT_TRY(check_acts(l, &ent_config_fields[i]));
     ENT_TRY(check_teachers(l));
+    ENT_TRY(check_qat(l));
     if (c->scheduler.name == ENT_NAME_STEP && c->scheduler.step_size == 0) {
         at = place_of(l, "scheduler.step_size");
         return ent_fail(ENT_ECONFIG, "%s%s%s: expected an integer >= 1 with scheduler.name: step, found nothing",

@@ -19,6 +19,7 @@
 typedef enum { ENT_INIT_PRETRAINED, ENT_INIT_RANDOM } ent_model_init;
 typedef enum { ENT_LORA_DEFAULT, ENT_LORA_PISSA } ent_lora_init;
 typedef enum { ENT_BASE_NONE, ENT_BASE_INT8, ENT_BASE_NF4 } ent_quantize_base;
+typedef enum { ENT_QAT_NONE, ENT_QAT_INT8 } ent_quantize_qat;
 typedef enum { ENT_PRECISION_FP32, ENT_PRECISION_BF16, ENT_PRECISION_INT8 } ent_precision;
 typedef enum { ENT_RECOMPUTE_NONE, ENT_RECOMPUTE_LAYER } ent_recompute;
 typedef enum { ENT_NAME_SGD, ENT_NAME_ADAM, ENT_NAME_ADAMW } ent_optimizer_name;
@@ -65,6 +66,7 @@ typedef struct ent_config {
     } distill;
     struct {
         ent_quantize_base base;
+        ent_quantize_qat qat;
     } quantize;
     struct {
         ent_precision precision;

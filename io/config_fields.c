@@ -88,6 +88,8 @@ const ent_config_field ent_config_fields[] = {
 
     {CHOICE("quantize.base", quantize.base, "none int8 nf4"), .otherwise = "none",
      .help = "storage of frozen matrices; none: as the model's files or the precision have them"},
+    {CHOICE("quantize.qat", quantize.qat, "none int8"), .otherwise = "none",
+     .help = "int8: train all weights with the projections' rounded to 8 bits in forward"},
 
     {CHOICE("compute.precision", compute.precision, "fp32 bf16 int8"), .otherwise = "fp32",
      .help = "arithmetic of products with frozen weights"},

@@ -1,6 +1,6 @@
 /* LoRA adapters as folders in PEFT's format: adapter_config.json beside adapter_model.safetensors.
  *
- * Read are adapters of plain LoRA and of DoRA, with modules_to_save, whose tensors stand beside the others as
+ * Read are adapters of plain LoRA and of DoRA, with modules_to_save, whose tensors stand beside those of the others as
  * "base_model.model.lm_head.weight", as PEFT writes them: any setting that changes the mathematics and is not one of
  * ent_lora_config is refused by name.
  */

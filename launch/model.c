@@ -188,12 +188,17 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
         return ent_fail(ENT_ECONFIG, "quantize.base: %s needs frozen weights: expected a lora section",
                         o->base == ENT_BASE_NF4 ? "nf4" : "int8");
     ENT_TRY(check_quantized(m, o, lora));
-    ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
+    if (o->qat == ENT_QAT_INT8)
+        ENT_TRY(ent_decoder_new_rounded(&m->decoder, &m->config, o->max_positions));
+    else
+        ENT_TRY(ent_decoder_new(&m->decoder, &m->config, lora, o->train, o->max_positions));
     if (o->random) {
         ent_decoder_init_weights(m->decoder, o->seed);
+        ent_decoder_init_scales(m->decoder);
         return ENT_OK;
     }
     ENT_TRY(bind_weights(m, o));
+    ent_decoder_init_scales(m->decoder);
     ent_decoder_set_compute(m->decoder, o->compute == ENT_COMPUTE_INT8 ? ENT_COMPUTE_FP32 : o->compute);
     if (o->adapter)
         ENT_TRY(open_adapter(m, o));

@@ -34,6 +34,7 @@ typedef struct ent_model_options {
     double dropout;              /* of the adapter of `adapter` */
     bool train;                  /* the adapter, or without one all weights, are trainable */
     ent_quantize_base base;      /* storage of frozen matrices; NONE where all train */
+    ent_quantize_qat qat;        /* what weights that train are rounded to in forward */
     ent_compute compute;         /* of products with frozen weights; FP32 where all train. INT8: after calibration */
     bool numbers;                /* quantised weights become F32, in memory */
     bool random;                 /* weights from the seed, not from files */

@@ -28,7 +28,7 @@ static ent_status twice(ent_lora_config *out, const ent_lora_config *of)
     return ENT_OK;
 }
 
-/* *t = A above A0; or the rows of B, each before one of -B0. */
+/* A above A0; or the rows of B, each before one of -B0. What is saved whole stays. */
 static float *join(float *to, ent_st_tensor *t, const ent_decoder *decoder)
 {
     static const char prefix[] = "base_model.model.";
@@ -36,7 +36,7 @@ static float *join(float *to, ent_st_tensor *t, const ent_decoder *decoder)
     size_t layer = 0;
     ent_proj proj = 0;
     if (!ent_lora_module_of(&layer, &proj, t->name + sizeof prefix - 1))
-        return to; /* a module that is saved whole */
+        return to;
     ent_decoder_first(&a0, &b0, decoder, layer, proj);
     const float *x = t->data;
     const size_t rows = t->shape[0], columns = t->shape[1], count = rows * columns;

@@ -56,6 +56,7 @@ static ent_status open_model(ent_run *run)
                                        .dropout = c->has_lora ? c->lora.dropout : 0,
                                        .train = true,
                                        .base = c->quantize.base,
+                                       .qat = c->quantize.qat,
                                        .compute = ent_model_compute(c),
                                        .random = c->model.init == ENT_INIT_RANDOM,
                                        .seed = (uint64_t)c->training.seed,
@@ -207,7 +208,9 @@ static void say_what_is_trained(const ent_run *run)
         all += p->items[i]->replaced ? 0 : (double)ent_tensor_count(&p->items[i]->tensor);
     printf("model   %s: %s, %s parameters, %s trainable%s\n", run->config->model.path, c->model_type,
            ent_count_format(&t[0], all), ent_count_format(&t[1], (double)p->n_trainable),
-           run->model.lora.r ? " (LoRA)" : "");
+           run->model.lora.r                           ? " (LoRA)"
+           : run->config->quantize.qat == ENT_QAT_INT8 ? "; projections are rounded to int8 in forward"
+                                                       : "");
     if (run->model.base != ENT_BASE_NONE)
         printf("        frozen matrices in %s: %s\n", run->model.base == ENT_BASE_NF4 ? "nf4" : "int8",
                ent_bytes_format(&t[0], (double)ent_weights_cache_bytes(run->model.converted)));

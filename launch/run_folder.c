@@ -13,6 +13,7 @@
 #include "io/model_write.h"
 #include "io/peft.h"
 #include "launch/pissa.h"
+#include "launch/run_rounded.h"
 #include "src/base/mem.h"
 
 /* What a run leaves, and --overwrite removes. Nothing else in the folder is touched. */
@@ -332,7 +333,9 @@ ent_status ent_run_folder_save(const ent_run *run, const char *name)
     ENT_GO(ent_metrics_sync(run->metrics)); /* the run folder is where it was */
     ENT_GO(join(&folder, run, name));
     ENT_GO(ent_trainable_tensors(&tensors, &count, ent_decoder_params(run->model.decoder)));
-    if (run->model.lora.pissa)
+    if (run->config->quantize.qat == ENT_QAT_INT8)
+        ENT_GO(ent_run_rounded_write(folder, run));
+    else if (run->model.lora.pissa)
         ENT_GO(ent_pissa_write(folder, &run->model, run->config->model.path));
     else if (run->model.lora.r)
         ENT_GO(ent_peft_write(folder, &run->model.lora, run->config->model.path, tensors, count));

@@ -36,10 +36,10 @@ static ent_status add_key(ent_json *to, const char *section, const ent_json *mem
     if (is_left_out(key) || (strcmp(key, "lora.plus_ratio") == 0 && ent_json_number(member) == 1) ||
         (strcmp(key, "lora.init") == 0 && strcmp(ent_json_string(member), "default") == 0) ||
         (strcmp(key, "lora.use_dora") == 0 && ent_json_is_trivial(member)) ||
-        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0) ||
         (ent_json_is_null(member) && /* as before there were any */
          (ent_path_ends_with(key, "_pattern") || strcmp(key, "lora.modules_to_save") == 0 ||
-          strcmp(key, "distill.hidden_layers") == 0)))
+          strcmp(key, "distill.hidden_layers") == 0)) ||
+        (strcmp(key, "distill.hidden") == 0 && ent_json_number(member) == 0))
         goto done;
     if (ent_json_string(member) == NULL)
         ENT_GO(ent_json_print(&text, member, false));
@@ -54,6 +54,8 @@ static ent_status add_config(ent_json *to, const ent_config *config)
 {
     ent_json *tree = ent_json_new_object();
     ent_status st = ent_config_to_json(tree, config);
+    if (config->quantize.qat == ENT_QAT_NONE) /* as before there was any */
+        ent_json_remove(ent_json_member(tree, "quantize"), "qat");
     for (const ent_json *section = ent_json_first(tree); section; section = ent_json_next(section))
         for (const ent_json *member = ent_json_first(section); member && st == ENT_OK; member = ent_json_next(member))
             st = add_key(to, ent_json_key(section), member);

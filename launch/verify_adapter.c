@@ -24,7 +24,7 @@ typedef struct shape_of {
     size_t size[N_SIZES];                      /* which is this */
     uint8_t (*found)[ENT_N_PROJ + 1][PARTS];   /* of each layer, its two norms behind projections */
     size_t n_layers;                           /* highest + 1 */
-    bool outer[3];                             /* those that are saved whole: of no layer; */
+    bool outer[3];                             /* those of no layer that are saved whole */
 } shape_of;
 
 /* The modules that can be saved whole: of no layer, and of each. The first ones are in every model. */

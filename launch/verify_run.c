@@ -12,6 +12,7 @@
 #include "launch/pissa.h"
 #include "launch/verify_parts.h"
 #include "src/base/mem.h"
+#include "src/quant/fake.h"
 
 /* *config (caller frees) = that of the run; NULL: it doesn't load. */
 static void check_config(ent_config **config, ent_verification *v, const char *folder)
@@ -58,13 +59,53 @@ static void check_log(ent_verification *v, const char *folder, const ent_verifie
     free(path);
 }
 
-/* What a folder holds is what a checkpoint holds as /params/NAME, bit for bit. */
+/* The codes of a weight in int8 are what the checkpoint's numbers `w` and their scales round to. */
+static ent_status check_codes(ent_contents *model, const ent_contents_tensor *codes, ent_contents *checkpoint,
+                              const ent_contents_tensor *w)
+{
+    char *name;
+    float *scales = NULL;
+    ent_status st;
+    ENT_TRY(ent_format(&name, "%s_scale", codes->name));
+    const ent_contents_tensor *s = ent_contents_find(checkpoint, name);
+    const size_t rows = codes->shape[0], columns = codes->shape[1];
+    if (codes->n_dims != 2 || codes->count != w->count || s == NULL || s->count != rows)
+        ENT_GO(ent_fail(ENT_EFORMAT, "%s: %s: %s has no numbers and scales of its shape", codes->file, codes->name,
+                        checkpoint->path));
+    ENT_GO(ent_calloc(&scales, rows, sizeof *scales, "scales"));
+    for (size_t first = 0; first < rows; first += ENT_STRETCH) {
+        const size_t n = rows - first < ENT_STRETCH ? rows - first : ENT_STRETCH;
+        const void *bytes;
+        ENT_GO(ent_contents_bytes(&bytes, checkpoint, s, first, n));
+        memcpy(scales + first, bytes, n * sizeof *scales);
+    }
+    for (size_t first = 0; first < w->count; first += ENT_STRETCH) {
+        const size_t n = w->count - first < ENT_STRETCH ? w->count - first : ENT_STRETCH;
+        const void *a, *b;
+        ENT_GO(ent_contents_bytes(&a, model, codes, first, n));
+        ENT_GO(ent_contents_bytes(&b, checkpoint, w, first, n));
+        for (size_t i = 0; i < n; i++)
+            if ((float)((const int8_t *)a)[i] != ent_fake_code(((const float *)b)[i], scales[(first + i) / columns]))
+                ENT_GO(
+                    ent_fail(ENT_EFORMAT, "%s: %s: is not what %s holds", codes->file, codes->name, checkpoint->path));
+    }
+done:
+    free(scales);
+    free(name);
+    return st;
+}
+
+/* What a folder holds is what a checkpoint holds as /params/NAME, bit for bit, or rounded to int8. */
 static ent_status check_same(ent_contents *model, ent_contents *checkpoint)
 {
     for (size_t i = 0; i < model->count; i++) {
         const ent_contents_tensor *t = &model->tensors[i], *p = ent_contents_find(checkpoint, t->name);
         if (p == NULL)
             return ent_fail(ENT_EFORMAT, "%s: %s: %s has no such parameter", t->file, t->name, checkpoint->path);
+        if (t->type == ENT_ST_I8) {
+            ENT_TRY(check_codes(model, t, checkpoint, p));
+            continue;
+        }
         if (t->type != p->type || t->count != p->count)
             return ent_fail(ENT_EFORMAT, "%s: %s: expected %zu numbers of F32, as in %s, found %zu of %s", t->file,
                             t->name, p->count, p->file, t->count, ent_st_type_name(t->type));

@@ -4,6 +4,7 @@
 #include "io/lora_saved.h"
 #include "io/model_weights.h"
 #include "io/peft.h"
+#include "src/nn/decoder.h"
 
 #define LORA "\"peft_type\":\"LORA\",\"r\":4,\"target_modules\":[\"q_proj\"]"
 
@@ -191,6 +192,35 @@ static void saved_modules_are_those_whose_names_end_so(void **state)
     }
 }
 
+/* A saved lm_head begins as the numbers of the model's, however these are stored. */
+static void saved_modules_begin_as_the_models(void **state)
+{
+    (void)state;
+    const ent_model_config model = {.model_type = "llama",
+                                    .vocab_size = 3,
+                                    .hidden_size = 4,
+                                    .intermediate_size = 4,
+                                    .n_layers = 1,
+                                    .n_heads = 1,
+                                    .n_kv_heads = 1,
+                                    .head_dim = 4};
+    const ent_lora_config lora = {.r = 1, .alpha = 1, .targets = 1, .saved = {(char *[]){"head"}, 1}};
+    const int8_t codes[3 * 4] = {1, -2, 3, -4, 5, 6, -7, 8, 127, 0, -127, 9};
+    const float scales[3] = {0.5f, 2, 0.25f};
+    ent_decoder *d;
+    assert_ok(ent_decoder_new(&d, &model, &lora, true, 4));
+    ent_params *p = ent_decoder_params(d);
+    ent_tensor *base = &ent_params_find(p, "lm_head.weight")->tensor;
+    base->dtype = ENT_DTYPE_I8;
+    base->data = codes;
+    base->row_scales = scales;
+    ent_decoder_init_adapters(d, 1);
+    const ent_real *found = ent_values(&ent_params_find(p, "base_model.model.lm_head.weight")->tensor);
+    for (size_t i = 0; i < 12; i++)
+        assert_true(found[i] == (float)codes[i] * scales[i / 4]);
+    ent_decoder_free(d);
+}
+
 /* The tensors of PEFT's file, written by us into `folder`. */
 static ent_status rewrite(const char *folder, const ent_lora_config *config)
 {
@@ -298,6 +328,7 @@ int main(void)
         cmocka_unit_test(what_changes_the_mathematics_is_refused),
         cmocka_unit_test(patterns_set_modules),
         cmocka_unit_test(saved_modules_are_those_whose_names_end_so),
+        cmocka_unit_test(saved_modules_begin_as_the_models),
         cmocka_unit_test(malformed_values_are_refused),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(vectors_tell_of_dora),

@@ -27,6 +27,12 @@ typedef struct ent_adapter {
 ent_status ent_linear(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, ent_tensor *bias,
                       const ent_adapter *adapter);
 
+/* y(i, j) = clamp(round(w(i, j) / s(i)), -127, 127) s(i), ties to even: (out, in) from w (out, in) and scales s (out),
+ * which are above 0. Gradients are those of learned step sizes (Esser et al. 2020, arXiv:1902.08153, eq. 1, 3 and 5):
+ * dw = dy where |w / s| < 127, 0 elsewhere; ds = gain sum_j dy (round(w / s) - w / s, or +-127 elsewhere). The paper's
+ * gain is 1 / sqrt(127 n) for n weights of a scale. */
+ent_status ent_fake_quantize(ent_tensor **y, ent_tape *tape, ent_tensor *w, ent_tensor *scale, ent_real gain);
+
 /* y = z (m / norms) + bias: (T, out) from z (T, out), m (out), bias (out) or NULL. With z = x (W + s B A)^T and norms
  * the lengths of the rows of W + s B A it is DoRA (Liu et al. 2024, arXiv:2402.09353, eq. 5 and 11): no gradient goes
  * through norms, which are (out), above 0, and borrowed until backward. */

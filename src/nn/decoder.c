@@ -3,6 +3,7 @@
 #include "src/autograd/ops.h"
 #include "src/autograd/ops_model.h"
 #include "src/nn/decoder_parts.h"
+#include "src/quant/fake.h"
 
 /* What a run of tokens is computed from beside the hidden state, as it goes through the layers. */
 typedef struct pass {
@@ -15,11 +16,24 @@ typedef struct pass {
     ent_rng dropout;
 } pass;
 
+/* y = W x + bias with W rounded, which a product reads in backward, or nobody any more. */
+static ent_status project_rounded(ent_tensor **y, ent_tape *tape, const projection *p, ent_tensor *x)
+{
+    const double n = (double)p->w->shape[1];
+    ent_tensor *w;
+    ENT_TRY(ent_fake_quantize(&w, tape, p->w, p->weight_scale, (ent_real)(1 / sqrt(ENT_FAKE_MOST * n))));
+    ENT_TRY(ent_linear(y, tape, x, w, p->bias, NULL));
+    ent_tape_release(tape, w);
+    return ENT_OK;
+}
+
 /* y = W x + bias, and the adapter's part. */
 static ent_status project(ent_tensor **y, ent_tape *tape, const pass *c, ent_proj proj, ent_tensor *x)
 {
     const ent_decoder *d = c->decoder;
     const projection *p = &d->layers[c->layer].proj[proj];
+    if (p->weight_scale)
+        return project_rounded(y, tape, p, x);
     if (p->lora_a == NULL)
         return ent_linear(y, tape, x, p->w, p->bias, NULL);
     ent_adapter adapter = {

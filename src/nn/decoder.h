@@ -28,6 +28,11 @@ typedef struct ent_tokens {
  * nothing does. Documents are at most `max_positions` long. ENT_EINVAL, ENT_ENOMEM. */
 ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
                            size_t max_positions);
+
+/* A decoder all of whose weights train, with the projections' rounded to 8 bits in forward (ent_fake_quantize). Their
+ * scales are parameters too, "…q_proj.weight_scale" (out), the last of all, which ent_decoder_init_scales gives values.
+ */
+ent_status ent_decoder_new_rounded(ent_decoder **out, const ent_model_config *config, size_t max_positions);
 void ent_decoder_free(ent_decoder *decoder);
 
 /* Another longest document, for which tables of angles are made: ENT_ENOMEM. */
@@ -73,6 +78,11 @@ size_t ent_decoder_side_bytes(const ent_decoder *decoder);
 
 /* Initial values of all trainable weights, from the seed: normal with deviation 0.02, norms 1, biases 0. */
 void ent_decoder_init_weights(ent_decoder *decoder, uint64_t seed);
+
+/* Initial values of the scales, from the weights: the largest |w| of a row is 127 of it, and none is below
+ * ENT_FAKE_LEAST. (Not the 2 mean|w| / sqrt(127) of Esser et al., whose range ends at 18 standard deviations of normal
+ * weights: made for few bits, it leaves three of eight unused.) Nothing where nothing is rounded. */
+void ent_decoder_init_scales(ent_decoder *decoder);
 
 /* With `on`, a loss keeps the inputs of each layer's two halves alone, and backward computes a half again, all but what
  * serves its result alone (attention where o_proj isn't trained, o_proj, down_proj): the same bits, about a quarter

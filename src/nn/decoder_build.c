@@ -8,6 +8,7 @@
 #include "src/base/mem.h"
 #include "src/nn/decoder_parts.h"
 #include "src/nn/rope_table.h"
+#include "src/quant/fake.h"
 
 ent_params *ent_decoder_params(ent_decoder *decoder)
 {
@@ -143,7 +144,7 @@ static ent_status declare_all(ent_decoder *d, const ent_lora_config *lora)
     d->lm_head = d->embed_tokens;
     if (!c->tie_word_embeddings)
         ENT_TRY(declare_whole(&d->lm_head, d, "lm_head.weight", c->vocab_size, size, lora));
-    return ent_params_seal(&d->params);
+    return ENT_OK;
 }
 
 ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
@@ -160,8 +161,21 @@ ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
     return ENT_OK;
 }
 
-ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
-                           size_t max_positions)
+/* Scales of the projections, behind all other parameters: these stand where they stand without. */
+static ent_status declare_scales(ent_decoder *d)
+{
+    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
+        projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        char name[256];
+        snprintf(name, sizeof name, "%s_scale", proj->w->name);
+        ENT_TRY(declare(&proj->weight_scale, d, name, proj->w->shape[0], 0, true));
+        d->params.items[d->params.count - 1]->is_scale = true;
+    }
+    return ENT_OK;
+}
+
+static ent_status make(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
+                       bool rounded, size_t max_positions)
 {
     ent_status st;
     ent_decoder *d = *out = NULL;
@@ -174,6 +188,9 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
     }
     ENT_GO(ent_calloc(&d->layers, config->n_layers, sizeof *d->layers, "layers"));
     ENT_GO(declare_all(d, lora));
+    if (rounded)
+        ENT_GO(declare_scales(d));
+    ENT_GO(ent_params_seal(&d->params));
     ENT_GO(ent_decoder_take_norms(d));
     if (lora && lora->pissa)
         ENT_GO(ent_decoder_take_first(d));
@@ -183,6 +200,12 @@ ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, co
 done:
     ent_decoder_free(d);
     return st;
+}
+
+ent_status ent_decoder_new(ent_decoder **out, const ent_model_config *config, const ent_lora_config *lora, bool train,
+                           size_t max_positions)
+{
+    return make(out, config, lora, train, false, max_positions);
 }
 
 /* A trainable parameter gets its memory in the buffer; the caller then fills it. */
@@ -259,4 +282,29 @@ void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
         ent_decoder_projection(d, i)->compute = compute;
     if (strncmp(d->lm_head->name, adapter_prefix, sizeof adapter_prefix - 1) != 0) /* one that trains stays FP32 */
         d->lm_head->compute = compute;
+}
+
+/* Scales have memory from the start: no file has them. */
+ent_status ent_decoder_new_rounded(ent_decoder **out, const ent_model_config *config, size_t max_positions)
+{
+    ENT_TRY(make(out, config, NULL, true, true, max_positions));
+    for (size_t i = 0; i < ent_decoder_projections(*out); i++)
+        own_values(*out, (*out)->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].weight_scale);
+    return ENT_OK;
+}
+
+void ent_decoder_init_scales(ent_decoder *d)
+{
+    for (size_t i = 0; i < ent_decoder_projections(d); i++) {
+        const projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        const size_t n = proj->w->shape[1];
+        for (size_t r = 0; proj->weight_scale && r < proj->w->shape[0]; r++) {
+            const ent_real *w = ent_values(proj->w) + r * n;
+            ent_real most = 0;
+            for (size_t j = 0; j < n; j++)
+                most = w[j] > most ? w[j] : -w[j] > most ? -w[j] : most;
+            ent_values(proj->weight_scale)[r] =
+                most / ENT_FAKE_MOST > ENT_FAKE_LEAST ? most / ENT_FAKE_MOST : ENT_FAKE_LEAST;
+        }
+    }
 }

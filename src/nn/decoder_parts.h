@@ -7,6 +7,7 @@
 typedef struct projection {
     ent_tensor *w, *bias;          /* (out, in), (out) or NULL */
     ent_tensor *lora_a, *lora_b;   /* (r, in), (out, r); NULL: not adapted */
+    ent_tensor *weight_scale;      /* (out): w is rounded with it in forward; NULL: it isn't */
     ent_real scale;                /* of the adapter */
     ent_tensor *magnitude;         /* (out), with DoRA; NULL: without */
     ent_real *norms;               /* (out): lengths of the rows of W + scale B A, as ent_decoder_refresh left them */

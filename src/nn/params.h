@@ -14,6 +14,7 @@ typedef struct ent_param {
     bool trainable;
     bool replaced; /* an adapter brings another in its place: nothing computes with this one */
     size_t offset; /* of a trainable one in the buffers, in elements */
+    bool is_scale; /* of the rounding of a weight: it must stay above 0 (src/quant/fake.h) */
 } ent_param;
 
 typedef struct ent_params {

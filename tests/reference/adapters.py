@@ -95,13 +95,12 @@ def write(path, p, tensors):
 
 
 def groups(adapter, p):
-    """With a ratio as peft.optimizers.create_loraplus_optimizer; with modules_to_save all alike."""
-    if "modules_to_save" in p:
+    """With a ratio as peft.optimizers.create_loraplus_optimizer; else all alike."""
+    if "ratio" not in p:
         return list(adapter.t.values())
     fast = lambda name, t: "lora_B" in name or t.ndim == 1
-    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f and (t.ndim > 1) == decays],
-             "lr": LR * (p.get("ratio", 1) if f else 1), "weight_decay": DECAY if decays else 0}
-            for f in (False, True) for decays in (False, True)]
+    return [{"params": [t for k, t in adapter.t.items() if fast(k, t) == f], "lr": LR * (p["ratio"] if f else 1),
+             "weight_decay": DECAY} for f in (False, True)]
 
 
 def main():

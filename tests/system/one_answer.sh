@@ -36,6 +36,13 @@ for kind in lora saved full; do
   done
   cut -d, -f1-6 "$kind-0/metrics.jsonl" | head -1 | grep -q loss && ok "$kind: has losses" || bad "$kind: no losses"
 done
+# all weights, rounded to int8 in forward, and what they are rounded to at the end
+options=(--set lora= --set quantize.qat=int8 --set training.max_steps=6 --set training.batch_size=5)
+check "rounded: reference" run rounded-0 0 2 "${options[@]}"
+for n in 2 ${COUNTS[-1]}; do
+  check "rounded: $n ranks" run "rounded-$n" "$n" 1 "${options[@]}"
+  same "rounded: $n ranks" rounded-0 "rounded-$n"
+done
 # the other way round: another seed is another answer
 check "another seed" run seed 0 1 --set lora.path= --set lora.rank=4 --set training.seed=7
 check "another seed, again" run seed2 0 1 --set lora.path= --set lora.rank=4 --set training.seed=8

@@ -22,6 +22,9 @@ refuse "unknown target" q_prj $T config.yaml --set lora.path= --set lora.rank=4 
 refuse "layer that isn't there" 9 $T config.yaml --set lora.path= --set lora.rank=4 --set 'lora.layers=[9]'
 refuse "quantised without an adapter" quantize.base $T config.yaml --set quantize.base=int8 --set lora=
 for p in bf16 int8; do refuse "$p without an adapter" "compute.precision: $p" $T config.yaml --set compute.precision=$p --set lora=; done
+refuse "rounded beside an adapter" "quantize.qat: int8" $T config.yaml --set quantize.qat=int8
+refuse "rounded, and another base" "quantize.base" $T config.yaml --set quantize.qat=int8 --set lora= --set quantize.base=nf4
+for p in bf16 int8; do refuse "rounded, in $p" "compute.precision: fp32, found $p" $T config.yaml --set quantize.qat=int8 --set lora= --set compute.precision=$p; done
 refuse "no tokenizer" tokenizer.json sh -c "echo '{\"text\": \"a\"}' >text.jsonl; exec $T config.yaml --set data.train=text.jsonl \"\$@\"" sh
 refuse "longer than the model's positions" seq_len $T config.yaml --set data.seq_len=257
 echo '{"input_ids": [1, 99999], "labels": [1, 2]}' >far.jsonl

@@ -36,4 +36,29 @@ rm -rf short; check "a run that ends with a shorter step" "$BIN/entrenar-train" 
 check "counts its units right" sh -c "tail -1 short/metrics.jsonl | grep -q '\"epoch\": 1,'"
 check "--overwrite replaces it" "${T[@]}" --set training.output_dir=calm --overwrite --set training.max_steps=3
 check "only its own steps are logged" sh -c "test \$(wc -l <calm/metrics.jsonl) = 3"
+# Weights rounded to int8 in forward: their scales go on as all else does, and what the run leaves evaluates to its loss.
+Q=("$BIN/entrenar-train" config.yaml --quiet --set lora= --set quantize.qat=int8 --set data.val=train.jsonl --set eval.every=2
+  --set checkpoint.every=2 --set scheduler.name=constant --set scheduler.min_lr= --set scheduler.warmup_steps=0)
+check "rounded: undisturbed" "${Q[@]}" --set training.max_steps=4 --set training.output_dir=rounded
+check "rounded: first 2 steps" ranks 2 "${Q[@]}" --set training.max_steps=2 --set training.output_dir=halves
+check "rounded: the rest, layers computed again" ranks 3 "${Q[@]}" --set training.max_steps=4 --set training.output_dir=halves --resume --set compute.recompute=layer
+check "rounded: same checkpoint" cmp "$(newest rounded)" "$(newest halves)"
+check "rounded: same model in int8" cmp rounded/model/model.safetensors halves/model/model.safetensors
+check "rounded: scales are parameters" sh -c "h5ls -r '$(newest halves)' | grep -q 'q_proj.weight_scale'"
+for m in model model-best; do
+  "$BIN/entrenar" eval --model rounded/$m --data train.jsonl --seq-len 48 --no-packing --json >eval.json || bad "eval of $m"
+  check "rounded: $m evaluates to the run's loss, to the last bit" python3 -c "
+import json
+rows = [json.loads(l) for l in open('rounded/metrics.jsonl') if 'val_loss' in l]
+assert len(rows) == 3 and min(r['val_loss'] for r in rows) == rows[-1]['val_loss'] == json.load(open('eval.json'))['loss'], rows"
+done
+check "rounded: verify finds nothing" "$BIN/entrenar" verify rounded
+python3 - halves/model/model.safetensors <<'P'
+import json, struct, sys
+d = bytearray(open(sys.argv[1], "rb").read()); n = struct.unpack("<Q", d[:8])[0]
+d[8 + n + json.loads(d[8:8 + n])["model.layers.1.mlp.up_proj.weight"]["data_offsets"][0] + 100] ^= 1
+open(sys.argv[1], "wb").write(d)
+P
+"$BIN/entrenar" verify halves >"$WORK/log" 2>&1 && bad "rounded: another code is not seen" || { grep -q 'up_proj.weight: is not what .*step-00000004.h5 holds' "$WORK/log" && ok "rounded: verify sees another code" || bad "rounded: verify: $(cat "$WORK/log")"; }
+"${Q[@]}" --set training.max_steps=4 --set training.output_dir=rounded --resume --set quantize.qat=none >"$WORK/log" 2>&1 && bad "rounded: resumes without" || { grep -q quantize.qat "$WORK/log" && ok "rounded: does not resume without: $(tail -1 "$WORK/log")" || bad "rounded: $(cat "$WORK/log")"; }
 finish
