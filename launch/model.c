@@ -4,11 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/lora_modules.h"
 #include "io/lora_saved.h"
 #include "io/model_config.h"
 #include "io/model_weights.h"
 #include "io/peft.h"
 #include "io/tokenizer_json.h"
+#include "launch/pissa.h"
 #include "src/base/mem.h"
 #include "src/tensor/gemm.h"
 
@@ -64,6 +66,22 @@ static ent_status choose_saved(const ent_model *m, const ent_model_options *o)
     return st;
 }
 
+/* The adapter that PiSSA leaves has larger alphas, which must be ones that are read again. */
+static ent_status check_pissa(const ent_lora_config *c)
+{
+    const double most = ENT_LORA_MOST_ALPHA / ent_pissa_alphas(c->use_rslora);
+    if (c->pissa && c->use_dora)
+        return ent_fail(ENT_ECONFIG, "lora.init: pissa can't be combined with lora.use_dora");
+    if (c->pissa && c->alpha > most)
+        return ent_fail(ENT_ECONFIG, "lora.alpha: expected at most %g with lora.init: pissa, found %g", most, c->alpha);
+    for (size_t i = 0; c->pissa && i < c->alphas.count; i++)
+        if (c->alphas.items[i].value > most)
+            return ent_fail(ENT_ECONFIG,
+                            "lora.alpha_pattern: \"%.100s\": expected at most %g with lora.init: pissa, found %g",
+                            c->alphas.items[i].key, most, c->alphas.items[i].value);
+    return ENT_OK;
+}
+
 static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
 {
     if (o->adapter) {
@@ -80,8 +98,7 @@ static ent_status choose_adapter(ent_model *m, const ent_model_options *o)
     if (m->lora.use_dora && m->lora.dropout > 0)
         return ent_fail(ENT_ECONFIG, "lora.dropout: expected 0 with DoRA%s%s, found %g", o->adapter ? ", as in " : "",
                         o->adapter ? o->adapter : "", m->lora.dropout);
-    if (m->lora.use_dora && m->lora.pissa)
-        return ent_fail(ENT_ECONFIG, "lora.init: pissa can't be combined with lora.use_dora");
+    ENT_TRY(check_pissa(&m->lora));
     size_t chosen = 0;
     for (size_t l = 0; m->lora.layers && l < m->lora.n_layers; l++) {
         if (m->lora.layers[l] && l >= m->config.n_layers)

@@ -198,7 +198,7 @@ static void check_result(ent_verification *v, const char *folder, const char *na
             ent_verify_adapter(v, path);
             ent_verify_take(v, check_lora(path, config));
         }
-        if (config && config->has_lora && config->lora.init == ENT_LORA_PISSA)
+        if (v->faults == faults && config && config->has_lora && config->lora.init == ENT_LORA_PISSA)
             ent_verify_good(v, "%s: with what it began with, which no checkpoint has: not compared with one", path);
         else if (v->faults == faults && kept && newest->is_final && ent_verify_take(v, compare(folder, path, step)))
             ent_verify_good(v, "%s: the numbers of the checkpoint of step %" PRId64, path, step);

@@ -65,6 +65,9 @@ check "PiSSA on 3 ranks" ranks 3 "${T[@]}" --set training.output_dir=three --set
 check "PiSSA goes on" ranks 2 "${T[@]}" --set training.output_dir=three --set compute.recompute=layer --resume
 check "to the same bits" cmp "$(newest out)" "$(newest three)"
 check "to the same adapter" cmp out/adapter/adapter_model.safetensors three/adapter/adapter_model.safetensors
+cp -r out other; sed -i 's/"lora_alpha": *12[.0]*/"lora_alpha": 13/' other/adapter/adapter_config.json
+refused "another alpha (verify)" "expected rank 8, alpha 12 and the targets of config.yaml" "$BIN/entrenar" verify other
+grep -q "with what it began with" "$WORK/log" && bad "an adapter with a fault is called good" || ok "and not called good"
 check "its adapter folds" "$BIN/entrenar" export --model ../llama/model --adapter out/adapter --to safetensors --out whole
 S=(--set training.max_steps=1 --set quantize.base=nf4 --set compute.precision=int8 --set "lora.rank_pattern={down_proj: 3}" --set lora.use_rslora=true)
 check "PiSSA of quantised weights, with patterns" "${T[@]}" "${S[@]}" --set training.output_dir=small
@@ -77,6 +80,8 @@ assert abs(a - b) < 2e-3 * a, (a, b)
 P
 refused "PiSSA's checkpoint as adapter" "lora.init: pissa: what its adapter began with" "$BIN/entrenar" export --model ../llama/model --adapter "$(newest out)" --to peft --out again
 refused "PiSSA with DoRA" "lora.init: pissa can't be combined with lora.use_dora" "${T[@]}" --dry-run --set lora.use_dora=true
+refused "PiSSA with an alpha that its adapter doubles beyond what is read" "lora.alpha: expected at most 500000 with lora.init: pissa" "${T[@]}" --dry-run --set lora.alpha=6e5
+refused "PiSSA with such a pattern" 'lora.alpha_pattern: "v_proj": expected at most 707107' "${T[@]}" --dry-run --set lora.use_rslora=true --set "lora.alpha_pattern={v_proj: 8e5}"
 refused "more vectors than there are" "v_proj.weight: expected a rank from 1 to 32, found 33" "${T[@]}" --dry-run --set lora.rank=33
 # The same settings in a config: a new adapter has the ranks and alphas, and a run from it is the one from its folder.
 cd "$WORK/adapters/patterns" || exit 1
