@@ -165,7 +165,7 @@ ent_status ent_decoder_set_positions(ent_decoder *d, size_t n)
 static ent_status declare_scales(ent_decoder *d)
 {
     for (size_t i = 0; i < ent_decoder_projections(d); i++) {
-        projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        projection *proj = projection_at(d, i);
         char name[256];
         snprintf(name, sizeof name, "%s_scale", proj->w->name);
         ENT_TRY(declare(&proj->weight_scale, d, name, proj->w->shape[0], 0, true));
@@ -272,7 +272,7 @@ size_t ent_decoder_projections(const ent_decoder *d)
 
 ent_tensor *ent_decoder_projection(ent_decoder *d, size_t i)
 {
-    return d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].w;
+    return projection_at(d, i)->w;
 }
 
 void ent_decoder_set_compute(ent_decoder *d, ent_compute compute)
@@ -289,14 +289,14 @@ ent_status ent_decoder_new_rounded(ent_decoder **out, const ent_model_config *co
 {
     ENT_TRY(make(out, config, NULL, true, true, max_positions));
     for (size_t i = 0; i < ent_decoder_projections(*out); i++)
-        own_values(*out, (*out)->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ].weight_scale);
+        own_values(*out, projection_at(*out, i)->weight_scale);
     return ENT_OK;
 }
 
 void ent_decoder_init_scales(ent_decoder *d)
 {
     for (size_t i = 0; i < ent_decoder_projections(d); i++) {
-        const projection *proj = &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+        const projection *proj = projection_at(d, i);
         const size_t n = proj->w->shape[1];
         for (size_t r = 0; proj->weight_scale && r < proj->w->shape[0]; r++) {
             const ent_real *w = ent_values(proj->w) + r * n;

@@ -18,11 +18,6 @@ static size_t scratch_of(const projection *p)
     return r * in + r * out + r * r + 2 * out * r;
 }
 
-static projection *projection_at(const ent_decoder *d, size_t i)
-{
-    return &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
-}
-
 ent_status ent_decoder_take_norms(ent_decoder *d)
 {
     const size_t count = ent_decoder_projections(d);

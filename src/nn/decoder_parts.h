@@ -44,6 +44,12 @@ struct ent_decoder {
     } first; /* adapters, as they began */
 };
 
+/* Projection i < ent_decoder_projections, layer by layer. */
+static inline projection *projection_at(const ent_decoder *d, size_t i)
+{
+    return &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
+}
+
 /* Take the memory of DoRA's norms, and of PiSSA's first adapters, once the parameters are declared. */
 ent_status ent_decoder_take_norms(ent_decoder *decoder);
 ent_status ent_decoder_take_first(ent_decoder *decoder);

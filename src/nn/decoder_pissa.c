@@ -8,11 +8,6 @@
 #include "src/nn/decoder_parts.h"
 #include "src/nn/svd.h"
 
-static projection *projection_at(const ent_decoder *d, size_t i)
-{
-    return &d->layers[i / ENT_N_PROJ].proj[i % ENT_N_PROJ];
-}
-
 ent_status ent_decoder_take_first(ent_decoder *d)
 {
     const size_t count = ent_decoder_projections(d);
