@@ -221,6 +221,8 @@ ent_status ent_model_open(ent_model *m, const ent_model_options *o)
         ENT_TRY(open_adapter(m, o));
     else
         ent_decoder_init_adapters(m->decoder, o->seed);
+    if (m->lora.saved.count) /* nothing reads what their copies began with any more */
+        ent_safetensors_release(m->weights);
     return set_norms(m);
 }
 
