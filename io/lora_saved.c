@@ -48,13 +48,22 @@ ent_status ent_lora_names_add(ent_lora_names *to, const char *name, const char *
     return append(to, name);
 }
 
+static ent_status refuse_list(const ent_json *found, const char *where)
+{
+    char *text;
+    ENT_TRY(ent_json_print(&text, found, false));
+    const ent_status st = ent_fail(ENT_EFORMAT, "%s: expected a list of names, found %.60s", where, text);
+    free(text);
+    return st;
+}
+
 ent_status ent_lora_names_read(ent_lora_names *to, const ent_json *list, const char *where)
 {
     if (!ent_json_is_null(list) && !ent_json_is_array(list))
-        return ent_fail(ENT_EFORMAT, "%s: expected a list of names", where);
+        return refuse_list(list, where);
     for (const ent_json *item = ent_json_first(list); item; item = ent_json_next(item)) {
         if (ent_json_string(item) == NULL)
-            return ent_fail(ENT_EFORMAT, "%s: expected a list of names", where);
+            return refuse_list(item, where);
         ENT_TRY(ent_lora_names_add(to, ent_json_string(item), where));
     }
     return ENT_OK;

@@ -125,8 +125,9 @@ static void malformed_values_are_refused(void **state)
     refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":0}}", ENT_EFORMAT,
             "alpha_pattern: q_proj: expected a number above 0");
     refused("{" LORA ",\"alpha_pattern\":{\"q_proj\":\"2\"}}", ENT_EFORMAT, "alpha_pattern: q_proj: expected a number");
-    refused("{" LORA ",\"modules_to_save\":\"norm\"}", ENT_EFORMAT, "modules_to_save: expected a list of names");
-    refused("{" LORA ",\"modules_to_save\":[1]}", ENT_EFORMAT, "modules_to_save: expected a list of names");
+    refused("{" LORA ",\"modules_to_save\":\"norm\"}", ENT_EFORMAT,
+            "modules_to_save: expected a list of names, found \"norm\"");
+    refused("{" LORA ",\"modules_to_save\":[1]}", ENT_EFORMAT, "modules_to_save: expected a list of names, found 1");
     refused("{" LORA ",\"layers_to_transform\":[0,-1]}", ENT_EFORMAT, "layers_to_transform: expected");
     refused("{" LORA ",\"layers_to_transform\":[9007199254740991]}", ENT_EFORMAT, "layers_to_transform: expected");
     ent_lora_config c;
