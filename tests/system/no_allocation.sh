@@ -10,8 +10,8 @@ for kind in lora full packed recompute bf16 nf4 nf4-int8 distill dora; do
   lora) options=(--set training.max_steps=12) ;;
   full) options=(--set training.max_steps=12 --set lora=) ;;
   recompute) options=(--set training.max_steps=12 --set compute.recompute=layer) ;;
-  distill) options=(--set training.max_steps=12 --set distill.teachers="$SOURCE/models/stories260K,model" --set data.packing=true --set data.seq_len=100) ;;
-  dora) options=(--set training.max_steps=12 --set lora.path= --set lora.use_dora=true --set compute.recompute=layer) ;;
+  distill) options=(--set training.max_steps=12 --set distill.teachers="$SOURCE/models/stories260K,model" --set data.packing=true --set data.seq_len=100 --set distill.hidden=1 --set "distill.hidden_layers={0: 1}") ;;
+  dora) options=(--set training.max_steps=12 --set lora.path= --set lora.use_dora=true --set lora.modules_to_save=lm_head,norm --set compute.recompute=layer) ;;
   bf16) options=(--set training.max_steps=12 --set compute.precision=bf16) ;;
   nf4) options=(--set training.max_steps=12 --set quantize.base=nf4) ;;
   nf4-int8) options=(--set training.max_steps=12 --set quantize.base=nf4 --set compute.precision=int8) ;;
