@@ -1,6 +1,5 @@
 #include "launch/pissa.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +7,6 @@
 #include "io/model_weights.h"
 #include "io/peft.h"
 #include "src/base/mem.h"
-
-double ent_pissa_alphas(bool use_rslora)
-{
-    return use_rslora ? sqrt(2) : 2;
-}
 
 static ent_status twice(ent_lora_config *out, const ent_lora_config *of)
 {

@@ -3,6 +3,7 @@
 #ifndef ENT_LAUNCH_PISSA_H
 #define ENT_LAUNCH_PISSA_H
 
+#include <math.h>
 #include <stdbool.h>
 
 #include "launch/model.h"
@@ -12,6 +13,9 @@
 ent_status ent_pissa_write(const char *folder, const ent_model *model, const char *base_model);
 
 /* What alphas are multiplied by: 2, or sqrt(2) with use_rslora. */
-double ent_pissa_alphas(bool use_rslora);
+static inline double ent_pissa_alphas(bool use_rslora)
+{
+    return use_rslora ? sqrt(2) : 2;
+}
 
 #endif
