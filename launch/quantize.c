@@ -1,10 +1,9 @@
 #include "launch/quantize.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/gguf_model.h"
 #include "io/model_weights.h"
@@ -264,14 +263,27 @@ done:
     return st;
 }
 
+/* The export stands in its place already when it is measured: if that fails, it is taken back with its proof. */
 static ent_status write_gguf(job *j)
 {
     const ent_quantize_options *o = j->options;
     const ent_export_options how = {.model = o->model, .out = o->out, .format = ENT_EXPORT_GGUF, .type = o->type};
-    ENT_TRY(ent_export_run(&j->result->report, &how));
+    char *proof = NULL;
+    bool written = false;
+    ent_status st;
+    ENT_GO(ent_format(&proof, "%s.proof.json", o->out));
+    ENT_GO(ent_export_run(&j->result->report, &how));
+    written = true;
     if (j->result->report.failed)
-        return ent_fail(ENT_ENOMEM, "out of memory: a report");
-    return measure_gguf(j);
+        ENT_GO(ent_fail(ENT_ENOMEM, "out of memory: a report"));
+    ENT_GO(measure_gguf(j));
+done:
+    if (written && st != ENT_OK) {
+        unlink(o->out);
+        unlink(proof);
+    }
+    free(proof);
+    return st;
 }
 
 /* --- */
@@ -281,9 +293,7 @@ static ent_status open_model(job *j)
     const ent_quantize_options *o = j->options;
     const ent_model_options how = {.path = o->model, .max_positions = 1};
     ent_quantize_result *r = j->result;
-    struct stat status;
-    if (lstat(o->out, &status) == 0 || errno != ENOENT)
-        return ent_fail(ENT_ECONFIG, "--out: %s: is there already, and is not overwritten", o->out);
+    ENT_TRY(ent_export_check_out(o->out));
     ENT_TRY(ent_model_open(&r->model, &how));
     if (r->model.quantized.kind != ENT_QUANTIZED_NOT)
         return ent_fail(ENT_EUNSUPPORTED, "--model: %s: is quantised already", o->model);
