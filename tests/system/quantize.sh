@@ -64,6 +64,8 @@ Y
 check "an adapter is trained on int8" "$E" train run.yaml --quiet
 check "and folded into its numbers" "$E" merge --model int8 --adapter run/adapter --out merged
 grep -q quantization_config merged/config.json && bad "which are said to be quantised" || ok "which aren't quantised"
+check "an adapter beside nf4 becomes GGUF" "$E" export --model nf4 --adapter run/adapter --to gguf-adapter --out beside.gguf
+refuse 2 "int8: its weights are quantised already: expected none or int8" "$E" train run.yaml --set quantize.base=nf4 --set training.output_dir=no
 refuse 2 "groups: its weights are int8 in groups: adapters are trained on int8 with a scale for each row or tensor" "$E" train run.yaml --set model.path=groups --set training.output_dir=no
 refuse 2 "int8: its weights are quantised, and can't be trained: expected a lora section" "$E" train run.yaml --set lora= --set training.output_dir=no
 
