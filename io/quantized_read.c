@@ -205,6 +205,10 @@ static ent_status read_int8(ent_st_tensor *t, ent_quantized_job *j, const ent_st
     if (j->scheme->inputs)
         ENT_TRY(read_input(&s->input, j, w));
     ENT_TRY(int8_parts(&q, j, w));
+    if (j->way == ENT_QUANTIZED_UNREAD) {
+        t->dtype = ENT_DTYPE_I8;
+        return ENT_OK;
+    }
     if (j->way == ENT_QUANTIZED_AS_STORED && ent_quantized_is_in_place(j->scheme) && !param->trainable) {
         if (j->scheme->per == ENT_PTQ_TENSOR) {
             float *same;

@@ -138,6 +138,19 @@ static void test_channels_in_place(void **state)
     assert_fails(write_int8(&(ent_quantized_scheme){.kind = ENT_QUANTIZED_INT8}), ENT_ECONFIG, "is there already");
 }
 
+/* For a look at what is stored: nothing is made of it, whatever the scheme. */
+static void test_unread(void **state)
+{
+    opened o;
+    (void)state;
+    begin("quantized_unread");
+    assert_ok(write_int8(&(ent_quantized_scheme){
+        .kind = ENT_QUANTIZED_INT8, .per = ENT_PTQ_GROUP, .group_size = 32, .asymmetric = true}));
+    assert_ok(open_folder(&o, ENT_QUANTIZED_UNREAD));
+    assert_ptr_equal(o.w->data, ent_safetensors_find(o.files, W)->data);
+    close_folder(&o);
+}
+
 /* Every strategy, as numbers: (q - zero) scale. */
 static void test_numbers(void **state)
 {
@@ -230,6 +243,9 @@ static void test_nf4(void **state)
             assert_int_equal(ent_safetensors_find(read.files, k == 0 ? W : V)->type, ENT_ST_U8);
             close_folder(&read);
         }
+        assert_ok(open_folder(&read, ENT_QUANTIZED_UNREAD));
+        assert_ptr_equal((k == 0 ? read.w : read.v)->data, ent_safetensors_find(read.files, k == 0 ? W : V)->data);
+        close_folder(&read);
     }
     m.w[77] = NAN;
     out = in_folder(from, "more");
@@ -411,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_channels_in_place),
+        cmocka_unit_test(test_unread),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_nf4),
         cmocka_unit_test(test_inputs),
