@@ -100,6 +100,8 @@ faulty ENT_FAULT_LOG="$disk.calls" >log 2>&1; rm disk/*
 refuse 1 "No space left on device" faulty ENT_FAULT_AT=$(grep -n 'fallocate .scratch' disk.calls | tail -1 | cut -d: -f1) ENT_FAULT_HOW=ENOSPC
 [ -z "$(ls -A disk)" ] && ok "and nothing is left" || bad "left: $(ls -A disk)"
 [ -e no ] || ls -A | grep -q 'no.*tmp' && bad "a refused one left something" || ok "nothing is left of what was refused"
+LC_ALL=C sed -i 's/\[2048,1\]/[2048  ]/g' nf4/model.safetensors
+refuse 1 "proj.weight: expected [2048,1], file has [2048]" "$E" eval --model nf4 --data val.jsonl
 sed -i 's/"channel"/"block"/' int8/config.json
 refuse 1 "int8/config.json: quantization_config.config_groups.group_0.weights.strategy: \"block\" is not supported" "$E" eval --model int8 --data val.jsonl
 finish
