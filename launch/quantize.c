@@ -45,12 +45,22 @@ double ent_quantize_change(const ent_quantize_result *r)
     return 100 * (ent_exp(r->loss_after - r->loss_before) - 1);
 }
 
+/* What is wrong is so in the model. */
+static ent_status of_model(const job *j, ent_status st)
+{
+    char why[300];
+    if (st == ENT_OK || st == ENT_ESTOPPED)
+        return st;
+    snprintf(why, sizeof why, "%s", ent_message());
+    return ent_fail(st, "%s: %s", j->options->model, why);
+}
+
 static ent_status measure_before(job *j)
 {
     ent_quantize_result *r = j->result;
     if (j->options->eval.data == NULL)
         return ENT_OK;
-    ENT_TRY(ent_eval_data_run(&r->data, r->model.decoder, j->comm, 0));
+    ENT_TRY(of_model(j, ent_eval_data_run(&r->data, r->model.decoder, j->comm, 0)));
     r->loss_before = r->data.loss;
     return ENT_OK;
 }
@@ -137,12 +147,7 @@ static ent_status choose_scales(job *j, size_t i)
     int8_t *zeros;
     ENT_TRY(stop());
     ENT_TRY(ent_calloc(&j->scales[i], n, sizeof **j->scales, j->from[i]->name));
-    const ent_status st = ent_ptq_weight_scales(j->scales[i], how, j->from[i]);
-    if (st != ENT_OK) {
-        char why[300];
-        snprintf(why, sizeof why, "%s", ent_message());
-        return ent_fail(st, "%s: %s", j->options->model, why);
-    }
+    ENT_TRY(of_model(j, ent_ptq_weight_scales(j->scales[i], how, j->from[i])));
     ENT_TRY(ent_calloc(&scales, n, sizeof *scales, j->from[i]->name));
     j->stored[i].scales = scales;
     ENT_TRY(ent_calloc(&zeros, n, sizeof *zeros, j->from[i]->name));
@@ -216,7 +221,7 @@ static ent_status watch_inputs(job *j)
     const size_t units = ent_dataset_units(r->data.dataset), n = ent_decoder_projections(decoder);
     ENT_TRY(ent_calloc(&j->inputs, n, sizeof *j->inputs, "inputs"));
     r->calibrated = units < (size_t)how->units ? units : (size_t)how->units;
-    ENT_TRY(ent_quantize_watch(j->inputs, decoder, how, &r->data, j->comm));
+    ENT_TRY(of_model(j, ent_quantize_watch(j->inputs, decoder, how, &r->data, j->comm)));
     for (size_t i = 0; i < j->count; i++) {
         const size_t number = projection_of(decoder, j->from[i]);
         if (number == n)

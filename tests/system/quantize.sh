@@ -90,6 +90,7 @@ struct.pack_into("<f", data, 8 + n + at + 4 * (64 * 3 + 5), float("inf"))
 open(sys.argv[1], "wb").write(data)
 Y
 q 1 "odd: model.layers.2.mlp.up_proj.weight: row 3, column 5 is inf, expected a finite number" "--data val.jsonl" odd
+q 1 "odd: evaluation, unit 0: the loss is nan" "--data val.jsonl" odd nf4
 q 1 "model.layers.2.mlp.up_proj.weight: number 197 is inf: expected one of size at most" "" odd nf4
 # Stopped while it measures; a GGUF file that is in its place can't be read back.
 for i in $(seq 40); do cat "$SOURCE/data/shakespeare-val.jsonl"; done >long.jsonl
