@@ -380,6 +380,9 @@ static void test_damaged_inputs(void **state)
     make(t, 5, CHANNEL INPUTS);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "missing tensor: input_scale of ");
     close_folder(&o);
+    make(t, 5, CHANNEL INPUTS ", \"group_size\": 4");
+    assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "input_activations.group_size: expected none");
+    close_folder(&o);
     make(t, 7, CHANNEL INPUTS);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "input_scale: expected at least 1.17549e-38");
     close_folder(&o);
