@@ -120,8 +120,7 @@ ent_compute ent_model_compute(const ent_config *config)
 
 const char *ent_model_kernel(const ent_config *config)
 {
-    const ent_compute compute = ent_model_compute(config);
-    return config->quantize.base == ENT_BASE_NONE ? ent_gemm_kernel_for(compute) : ent_gemm_kernel_quantized(compute);
+    return ent_gemm_kernel_for(ent_model_compute(config));
 }
 
 /* Weights that are quantised in the folder: for a run they stay where they are mapped, for all ranks. */

@@ -37,7 +37,8 @@ static void check_values(const float *c, const float *start, const float *a, con
     }
 }
 
-static void check(size_t m, const ent_tensor *w, bool transposed, float beta)
+/* Products with w, which holds the numbers of `plain`. */
+static void check_as(size_t m, const ent_tensor *w, const ent_tensor *plain, bool transposed, float beta)
 {
     enum { BEHIND = 64 };
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
@@ -57,15 +58,37 @@ static void check(size_t m, const ent_tensor *w, bool transposed, float beta)
         assert_memory_equal(c + m * n, start + m * n, BEHIND * sizeof *c); /* rows that fill up stay inside */
         free(scratch);
     }
-    check_values(first, start, a, w, m, transposed, beta);
+    check_values(first, start, a, plain, m, transposed, beta);
     free(a), free(start), free(first), free(c);
+}
+
+static void check(size_t m, const ent_tensor *w, bool transposed, float beta)
+{
+    check_as(m, w, w, transposed, beta);
+}
+
+/* A weight that is stored otherwise: as bf16 here, in place of I8 and NF4. */
+static void check_converted(size_t m, const ent_tensor *plain)
+{
+    const size_t count = plain->shape[0] * plain->shape[1];
+    uint16_t *half = malloc(count * sizeof *half);
+    float *numbers = malloc(count * sizeof *numbers);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = ent_bf16_to_f32(half[i] = ent_f32_to_bf16(((const float *)plain->data)[i]));
+    ent_tensor w = *plain, same = *plain;
+    w.dtype = ENT_DTYPE_BF16;
+    w.data = half;
+    same.data = numbers;
+    check_as(m, &w, &same, true, 0);
+    check_as(m, &w, &same, false, 1);
+    free(half), free(numbers);
 }
 
 static void products_are_right_for_any_number_of_threads(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 7},     {48, 300, 64},   {130, 257, 513},
-                                      {520, 20, 33}, {64, 256, 64}, {300, 200, 100}, {256, 30, 512}};
+    static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 7},       {48, 300, 64},  {130, 257, 513}, {520, 20, 33},
+                                      {64, 256, 64}, {300, 200, 100}, {256, 30, 512}, {20, 9, 4200},   {5, 4200, 9}};
     if (ent_onednn_name() == NULL) {
         fprintf(stderr, "SKIPPED: libdnnl is not there: the calls of oneDNN were not tested\n");
         skip();
@@ -76,6 +99,7 @@ static void products_are_right_for_any_number_of_threads(void **state)
         const ent_tensor w = {.n_dims = 2, .shape = {sizes[i][1], sizes[i][2]}, .data = values};
         check(sizes[i][0], &w, true, 0);
         check(sizes[i][0], &w, false, 1);
+        check_converted(sizes[i][0], &w);
         free(values);
     }
     ent_set_threads(1);

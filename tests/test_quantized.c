@@ -174,6 +174,28 @@ static void round_all(float *to, const float *from, size_t n)
         to[i] = ent_bf16_to_f32(ent_f32_to_bf16(from[i]));
 }
 
+/* In bf16, where the library adds up in an order of its own: near the product of the rounded factors. A sum of k + 1
+ * numbers is off by at most k 2^-24 of the sum of their sizes. */
+static void expect_near(const operands *o, const ent_tensor *w, const float *a, const float *b)
+{
+    const size_t n = w->shape[o->transposed ? 0 : 1], k = w->shape[o->transposed ? 1 : 0], columns = w->shape[1];
+    float *c = product(o, w, 1);
+    for (size_t i = 0; i < o->m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = (double)o->beta * (double)o->start[i * n + j], sizes = fabs(sum);
+            for (size_t l = 0; l < k; l++) {
+                const double x = (double)a[i * k + l] * (double)b[o->transposed ? j * columns + l : l * columns + j];
+                sum += x;
+                sizes += fabs(x);
+            }
+            if (fabs((double)c[i * n + j] - sum) > (double)(k + 1) * 0x1p-24 * sizes)
+                fail_msg("%s in bf16, %zu rows, [%zu,%zu]%s, element %zu,%zu: %.9g, expected %.9g",
+                         ent_dtype_name(w->dtype), o->m, w->shape[0], columns, o->transposed ? " transposed" : "", i, j,
+                         (double)c[i * n + j], sum);
+        }
+    expect(o, w, c);
+}
+
 /* In fp32 as with a matrix of the numbers; in bf16 as with both factors rounded beforehand. */
 static void check_float(const matrix *m, const operands *o, ent_tensor w, const float *numbers)
 {
@@ -187,7 +209,10 @@ static void check_float(const matrix *m, const operands *o, ent_tensor w, const 
     operands with_rounded = *o;
     with_rounded.a = a;
     w.compute = ENT_COMPUTE_BF16;
-    expect(o, &w, product(&with_rounded, &plain, 1));
+    if (strstr(ent_gemm_kernel_for(ENT_COMPUTE_BF16), "oneDNN"))
+        expect_near(o, &w, a, rounded);
+    else
+        expect(o, &w, product(&with_rounded, &plain, 1));
     free(rounded), free(a);
 }
 
@@ -224,7 +249,8 @@ static void check_int8(const matrix *m, const operands *o, ent_tensor w, const f
 static void products_are_those_of_the_numbers(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {ROWS, 70, 33}, {20, 300, 520}, {9, 65, 1030}, {1, 130, 600}};
+    static const size_t sizes[][3] = {{1, 1, 1},      {3, 5, 7},     {ROWS, 70, 33},
+                                      {20, 300, 520}, {9, 65, 1030}, {1, 130, 600}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int transposed = 0; transposed < 2; transposed++) {
             matrix m = make(sizes[i][1], sizes[i][2], (uint32_t)i);
@@ -249,14 +275,6 @@ static void weights_without_scales_are_refused(void **state)
     w.dtype = ENT_DTYPE_NF4;
     w.compute = ENT_COMPUTE_INT8;
     assert_fails(ent_gemm_weight_plan(&bytes, &w, 8), ENT_EINVAL, "w: products in int8 need");
-}
-
-static void kernels_have_no_library(void **state)
-{
-    (void)state;
-    assert_string_equal(ent_gemm_kernel_quantized(ENT_COMPUTE_FP32), ent_gemm_kernel());
-    assert_string_equal(ent_gemm_kernel_quantized(ENT_COMPUTE_BF16), "bf16 values, fused fp32");
-    assert_string_equal(ent_gemm_kernel_quantized(ENT_COMPUTE_INT8), "int8, bf16 values, fused fp32");
 }
 
 /* ---- rows ---- */
@@ -322,7 +340,6 @@ int main(void)
         cmocka_unit_test(bytes_are_those_of_numbers_and_scales),
         cmocka_unit_test(products_are_those_of_the_numbers),
         cmocka_unit_test(weights_without_scales_are_refused),
-        cmocka_unit_test(kernels_have_no_library),
         cmocka_unit_test(rows_are_looked_up),
         cmocka_unit_test(kernels_agree),
     };

@@ -62,14 +62,13 @@ void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t 
  *
  *   FP32: as ent_gemm does, W of any storage type
  *   BF16: A is rounded to bf16, W is stored so, or as I8 or NF4, whose numbers are rounded to bf16 too; products of the
- *         two are exact in fp32, in which they are added up. oneDNN, where the CPU has the instructions, only takes
- *         weights that are stored as bf16: others are multiplied in fp32 everywhere
+ *         two are exact in fp32, in which they are added up: by oneDNN where the CPU has the instructions
  *   INT8: W is stored as I8 with scales, or rounded to it while it is packed (src/tensor/gemm_int8.h); each row of A is
  *         rounded to int8 with a scale of its own
  *
  * With W of I8 or NF4 the bits in FP32 are those of the product with a W of F32 that holds its numbers, as
- * ent_tensor_read gives them; in BF16 those of that product with both factors rounded beforehand; in INT8 those of the
- * product with a W of I8 that is made of its numbers.
+ * ent_tensor_read gives them; in BF16, where it isn't oneDNN's, those of that product with both factors rounded beforehand; in
+ * INT8 those of the product with a W of I8 that is made of its numbers.
  *
  * `scratch`: as many bytes as ent_gemm_weight_plan said for at least m rows, 64-byte aligned. */
 void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
@@ -85,8 +84,5 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m);
  * bf16 for the weights that need it. */
 const char *ent_gemm_kernel(void);
 const char *ent_gemm_kernel_for(ent_compute compute);
-
-/* The same where all frozen weights are stored as I8 or NF4: no product is oneDNN's. */
-const char *ent_gemm_kernel_quantized(ent_compute compute);
 
 #endif

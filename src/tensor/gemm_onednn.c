@@ -12,13 +12,16 @@
 #include "src/tensor/gemm_onednn_library.h"
 
 /* A tile of C is HIGH x WIDE, or LOW x WIDE in the rows that are left, and narrower at the right edge. Rows are filled
- * up with zeros to a multiple of LOW: so there are few shapes, and all are known before the first product. */
-enum { HIGH = 256, LOW = 128, WIDE = 256 };
+ * up with zeros to a multiple of LOW: so there are few shapes, and all are known before the first product. A weight
+ * that is stored otherwise is converted by panels, of NARROW columns and at most DEPTH terms, each by the thread that
+ * has all its tiles: longer products are several, added up. */
+enum { HIGH = 256, LOW = 128, WIDE = 256, NARROW = 128, DEPTH = 4096 };
 
 /* Tests on CPUs without the instructions define ENT_ONEDNN_F32: the same calls, with numbers of fp32 in place of bf16.
  */
 #ifdef ENT_ONEDNN_F32
 typedef float stored;
+enum { STORED_DTYPE = ENT_DTYPE_F32 };
 static const dnnl_data_type_t STORED = dnnl_f32;
 static void round_row(stored *to, const float *from, size_t n)
 {
@@ -26,6 +29,7 @@ static void round_row(stored *to, const float *from, size_t n)
 }
 #else
 typedef uint16_t stored;
+enum { STORED_DTYPE = ENT_DTYPE_BF16 };
 static const dnnl_data_type_t STORED = dnnl_bf16;
 static void round_row(stored *to, const float *from, size_t n)
 {
@@ -41,12 +45,14 @@ typedef struct lane {
     float *tile;      /* HIGH * WIDE */
     char *scratchpad; /* of the library */
     size_t scratchpad_size;
+    stored *panel;                                  /* NARROW * DEPTH; NULL until there is a weight that is converted */
+    size_t panel_product, panel_column, panel_term; /* what it is of: the number of the product, where it begins */
 } lane;
 
-/* One shape: C (rows, columns) = A (rows, k) B (k, columns), A and C without gaps. */
+/* One shape: C (rows, columns) = A (rows, k) B (k, columns), C without gaps. */
 typedef struct shape {
-    size_t rows, columns, k, stride; /* of B as it is stored, from one row to the next */
-    bool transposed;
+    size_t rows, columns, k, a_stride, b_stride; /* strides from one row to the next as it is stored */
+    bool transposed;                             /* B is stored (columns, k) */
 } shape;
 
 typedef struct arguments {
@@ -65,7 +71,7 @@ static struct {
     dnnl_engine_t engine;
     lane *lanes;
     entry *entries;
-    size_t n_lanes, lane_capacity, n_entries, capacity;
+    size_t n_lanes, lane_capacity, n_entries, capacity, n_products;
 } own;
 
 static bool cpu_has_bf16(void)
@@ -144,9 +150,10 @@ static void forget_matrices(matrices *m)
 static dnnl_status_t describe(matrices *m, const shape *s)
 {
     const dnnl_dim_t rows = (dnnl_dim_t)s->rows, columns = (dnnl_dim_t)s->columns, k = (dnnl_dim_t)s->k;
-    const dnnl_dim_t stride = (dnnl_dim_t)s->stride;
+    const dnnl_dim_t stride = (dnnl_dim_t)s->b_stride;
     const dnnl_dims_t dims[3] = {{rows, k}, {k, columns}, {rows, columns}};
-    const dnnl_dims_t strides[3] = {{k, 1}, {s->transposed ? 1 : stride, s->transposed ? stride : 1}, {columns, 1}};
+    const dnnl_dims_t strides[3] = {
+        {(dnnl_dim_t)s->a_stride, 1}, {s->transposed ? 1 : stride, s->transposed ? stride : 1}, {columns, 1}};
     const dnnl_data_type_t types[3] = {STORED, STORED, dnnl_f32};
     dnnl_status_t status = dnnl_success;
     *m = (matrices){0};
@@ -259,8 +266,8 @@ static entry *find(const shape *s)
 {
     for (size_t i = 0; i < own.n_entries; i++) {
         const shape *x = &own.entries[i].shape;
-        if (x->rows == s->rows && x->columns == s->columns && x->k == s->k && x->stride == s->stride &&
-            x->transposed == s->transposed)
+        if (x->rows == s->rows && x->columns == s->columns && x->k == s->k && x->a_stride == s->a_stride &&
+            x->b_stride == s->b_stride && x->transposed == s->transposed)
             return &own.entries[i];
     }
     return NULL;
@@ -284,19 +291,47 @@ static ent_status need(const shape *s)
     return st;
 }
 
+/* A weight that is not stored as it is multiplied. */
+static bool is_converted(const ent_tensor *w)
+{
+    return (int)w->dtype != (int)STORED_DTYPE;
+}
+
+/* A product of some terms with w, or with a panel of it. */
+static shape shape_of(const ent_tensor *w, bool transposed, size_t rows, size_t columns, size_t terms)
+{
+    const size_t stride = !is_converted(w) ? w->shape[1] : transposed ? terms : (size_t)NARROW;
+    return (shape){rows, columns, terms, w->shape[transposed ? 1 : 0], stride, transposed};
+}
+
+static size_t wide_of(const ent_tensor *w)
+{
+    return is_converted(w) ? NARROW : WIDE;
+}
+
+static size_t depth_of(const ent_tensor *w, size_t k)
+{
+    return is_converted(w) && k > DEPTH ? DEPTH : k;
+}
+
 ent_status ent_onednn_plan(size_t *scratch, const ent_tensor *w, size_t m)
 {
     const size_t widest = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1];
     *scratch = (m + LOW - 1) / LOW * LOW * widest * sizeof(stored);
     for (int transposed = 0; transposed < 2; transposed++) {
         const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
-        const size_t heights[] = {LOW, m >= HIGH ? HIGH : LOW}, widths[] = {n < WIDE ? n : WIDE, n % WIDE};
-        for (int i = 0; i < 4; i++) {
-            const shape s = {heights[i / 2], widths[i % 2], k, w->shape[1], transposed};
-            if (s.columns > 0)
+        const size_t heights[] = {LOW, m >= HIGH ? HIGH : LOW},
+                     widths[] = {n < wide_of(w) ? n : wide_of(w), n % wide_of(w)};
+        const size_t depths[] = {depth_of(w, k), k % depth_of(w, k)};
+        for (int i = 0; i < 8; i++) {
+            const shape s = shape_of(w, transposed, heights[i / 4], widths[i / 2 % 2], depths[i % 2]);
+            if (s.columns > 0 && s.k > 0)
                 ENT_TRY(need(&s));
         }
     }
+    for (size_t i = 0; i < (size_t)ent_threads() && is_converted(w); i++)
+        if (own.lanes[i].panel == NULL)
+            ENT_TRY(take(&own.lanes[i].panel, (size_t)NARROW * DEPTH * sizeof(stored)));
     return ENT_OK;
 }
 
@@ -306,8 +341,8 @@ typedef struct product {
     ent_real *c;
     const ent_real *a;
     stored *rounded;
-    const stored *b;
-    size_t m, n, k, stride;
+    const ent_tensor *w;
+    size_t number, m, n, k, depth; /* number: counted from the first product; depth: terms at a time */
     bool transposed;
     ent_real beta;
 } product;
@@ -340,24 +375,54 @@ static bool execute(const entry *e, const lane *l, const arguments *x, const sto
     return good;
 }
 
-static void one_tile(const product *p, size_t i, size_t height, size_t j, size_t width)
+/* B of this shape from column j and term l on, as it is multiplied: where it is stored, or converted. */
+static const stored *panel(const product *p, const shape *s, lane *x, size_t j, size_t l)
 {
-    const entry *e = find(&(shape){height, width, p->k, p->stride, p->transposed});
-    assert(e && (size_t)ent_thread() < e->lanes);
-    const lane *l = &own.lanes[ent_thread()];
-    const stored *b = p->b + (p->transposed ? j * p->stride : j);
-    /* No memory: the step will fail by a loss or a gradient that is no number. */
-    if (!execute(e, l, &e->of_lane[ent_thread()], p->rounded + i * p->k, b))
-        for (size_t x = 0; x < height * width; x++)
-            l->tile[x] = NAN;
+    const size_t row = p->transposed ? j : l, column = p->transposed ? l : j;
+    const size_t rows = p->transposed ? s->columns : s->k, columns = p->transposed ? s->k : s->columns;
+    ent_real numbers[512];
+    if (!is_converted(p->w))
+        return (const stored *)p->w->data + row * s->b_stride + column;
+    if (x->panel_product == p->number && x->panel_column == j && x->panel_term == l)
+        return x->panel;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0, n; c < columns; c += n) {
+            n = columns - c < 512 ? columns - c : 512;
+            ent_tensor_read(numbers, p->w, row + i, column + c, n);
+            round_row(x->panel + i * s->b_stride + c, numbers, n);
+        }
+    x->panel_product = p->number;
+    x->panel_column = j;
+    x->panel_term = l;
+    return x->panel;
+}
+
+static void add_tile(const product *p, size_t i, size_t height, size_t j, size_t width, const float *tile,
+                     ent_real beta)
+{
     for (size_t r = 0; r < height && i + r < p->m; r++) {
         ent_real *to = p->c + (i + r) * p->n + j;
-        const float *from = l->tile + r * width;
-        if (p->beta == 0)
+        const float *from = tile + r * width;
+        if (beta == 0)
             memcpy(to, from, width * sizeof *to);
         else
             for (size_t x = 0; x < width; x++)
-                to[x] = p->beta * to[x] + from[x];
+                to[x] = beta * to[x] + from[x];
+    }
+}
+
+static void one_tile(const product *p, size_t i, size_t height, size_t j, size_t width)
+{
+    lane *x = &own.lanes[ent_thread()];
+    for (size_t l = 0; l < p->k; l += p->depth) {
+        const shape s = shape_of(p->w, p->transposed, height, width, p->k - l < p->depth ? p->k - l : p->depth);
+        const entry *e = find(&s);
+        assert(e && (size_t)ent_thread() < e->lanes);
+        /* No memory: the step will fail by a loss or a gradient that is no number. */
+        if (!execute(e, x, &e->of_lane[ent_thread()], p->rounded + i * p->k + l, panel(p, &s, x, j, l)))
+            for (size_t y = 0; y < height * width; y++)
+                x->tile[y] = NAN;
+        add_tile(p, i, height, j, width, x->tile, l == 0 ? p->beta : 1);
     }
 }
 
@@ -365,24 +430,20 @@ static void one_tile(const product *p, size_t i, size_t height, size_t j, size_t
 static void some_tiles(void *context, size_t begin, size_t end)
 {
     const product *p = context;
-    const size_t high = p->m / HIGH, down = high + (p->m % HIGH + LOW - 1) / LOW;
+    const size_t high = p->m / HIGH, down = high + (p->m % HIGH + LOW - 1) / LOW, wide = wide_of(p->w);
     for (size_t t = begin; t < end; t++) {
-        const size_t d = t % down, j = t / down * WIDE, width = p->n - j < WIDE ? p->n - j : WIDE;
-        if (d < high)
-            one_tile(p, d * HIGH, HIGH, j, width);
-        else
-            one_tile(p, high * HIGH + (d - high) * LOW, LOW, j, width);
+        const size_t d = t % down, j = t / down * wide, width = p->n - j < wide ? p->n - j : wide;
+        const bool whole = d < high;
+        one_tile(p, whole ? d * HIGH : high * HIGH + (d - high) * LOW, whole ? HIGH : LOW, j, width);
     }
 }
 
 void ent_onednn_product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
                         void *scratch)
 {
-    product p = {.c = c, .a = a, .rounded = scratch, .b = w->data, .m = m, .beta = beta, .transposed = transposed};
-    p.n = w->shape[transposed ? 0 : 1];
-    p.k = w->shape[transposed ? 1 : 0];
-    p.stride = w->shape[1];
+    const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
+    product p = {c, a, scratch, w, ++own.n_products, m, n, k, depth_of(w, k), transposed, beta};
     const size_t down = m / HIGH + (m % HIGH + LOW - 1) / LOW;
     ent_tiles((m + LOW - 1) / LOW * LOW, 16, round_rows, &p);
-    ent_tiles(down * ((p.n + WIDE - 1) / WIDE), 1, some_tiles, &p);
+    ent_tiles(down * ((n + wide_of(w) - 1) / wide_of(w)), is_converted(w) ? down : 1, some_tiles, &p);
 }

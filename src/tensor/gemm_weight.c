@@ -105,7 +105,7 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
     case ENT_COMPUTE_BF16:
         if (w->dtype != ENT_DTYPE_BF16 && !is_quantized(w))
             return stored_otherwise(w, "bf16");
-        if (w->dtype == ENT_DTYPE_BF16 && ent_onednn_name())
+        if (ent_onednn_name())
             return ent_onednn_plan(scratch, w, m);
         *scratch = m * widest * sizeof(ent_real);
         return ENT_OK;
@@ -134,7 +134,7 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
 #endif
     if (w->compute == ENT_COMPUTE_BF16) {
         assert(w->dtype == ENT_DTYPE_BF16 || is_quantized(w));
-        if (w->dtype == ENT_DTYPE_BF16 && ent_onednn_name()) {
+        if (ent_onednn_name()) {
             ent_profile_count(ENT_FLOPS_BF16, m, n, k);
             ent_onednn_product(c, m, a, w, transposed, beta, scratch);
             return;
@@ -161,18 +161,10 @@ void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor 
 const char *ent_gemm_kernel_for(ent_compute compute)
 {
     static char name[192];
-    if (compute == ENT_COMPUTE_FP32 || ent_onednn_name() == NULL)
-        return ent_gemm_kernel_quantized(compute);
-    snprintf(name, sizeof name, "%sbf16 by %s, %s", compute == ENT_COMPUTE_INT8 ? "int8, " : "", ent_onednn_name(),
-             ent_gemm_kernel());
-    return name;
-}
-
-const char *ent_gemm_kernel_quantized(ent_compute compute)
-{
-    static char name[192];
+    const char *int8 = compute == ENT_COMPUTE_INT8 ? "int8, " : "", *library = ent_onednn_name();
     if (compute == ENT_COMPUTE_FP32)
         return ent_gemm_kernel();
-    snprintf(name, sizeof name, "%sbf16 values, %s", compute == ENT_COMPUTE_INT8 ? "int8, " : "", ent_gemm_kernel());
+    snprintf(name, sizeof name, library ? "%sbf16 by %s, %s" : "%sbf16 values%s, %s", int8, library ? library : "",
+             ent_gemm_kernel());
     return name;
 }
