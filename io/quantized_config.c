@@ -77,6 +77,18 @@ static ent_status read_codes(bool *asymmetric, const ent_json *args, const place
     return ENT_OK;
 }
 
+/* Columns of a group; 0 where there are none to be. */
+static ent_status read_group(size_t *out, const ent_json *args, bool grouped, const place *at)
+{
+    int64_t group = 0;
+    ENT_TRY(ent_json_get_int_or(&group, args, "group_size", 0, at->path));
+    if (grouped ? group < 1 || group > 1 << 24 : group > 0)
+        return ent_fail(ENT_EFORMAT, "%s: %sgroup_size: expected %s, found %lld", at->path, at->prefix,
+                        grouped ? "at least 1" : "none", (long long)group);
+    *out = grouped ? (size_t)group : 0;
+    return ENT_OK;
+}
+
 /* Absent, or static ones. */
 static ent_status read_inputs(ent_quantized_scheme *s, const ent_json *inputs, const char *path)
 {
@@ -84,7 +96,9 @@ static ent_status read_inputs(ent_quantized_scheme *s, const ent_json *inputs, c
     if (ent_json_is_null(inputs))
         return ENT_OK;
     s->inputs = true;
+    size_t none;
     ENT_TRY(read_codes(&s->asymmetric_inputs, inputs, &at));
+    ENT_TRY(read_group(&none, inputs, false, &at));
     return expect_text(inputs, "strategy", "tensor", false, &at);
 }
 
@@ -93,7 +107,6 @@ static ent_status read_weights(ent_quantized_scheme *s, const ent_json *weights,
     const place at = {path, "quantization_config.config_groups.group_0.weights."};
     const ent_json *strategy = ent_json_member(weights, "strategy");
     const char *text = ent_json_string(strategy);
-    int64_t group = 0;
     ENT_TRY(read_codes(&s->asymmetric, weights, &at));
     size_t i = 0;
     while (i < COUNT(strategies) && !(text && strcmp(text, strategies[i]) == 0))
@@ -104,12 +117,7 @@ static ent_status read_weights(ent_quantized_scheme *s, const ent_json *weights,
         return ent_fail(ENT_EFORMAT, "%s: %sstrategy: expected tensor, channel or group, found nothing", path,
                         at.prefix);
     s->per = (ent_ptq_per)i;
-    ENT_TRY(ent_json_get_int_or(&group, weights, "group_size", 0, path));
-    if (s->per == ENT_PTQ_GROUP ? group < 1 || group > 1 << 24 : group > 0)
-        return ent_fail(ENT_EFORMAT, "%s: %sgroup_size: expected %s, found %lld", path, at.prefix,
-                        s->per == ENT_PTQ_GROUP ? "at least 1" : "none", (long long)group);
-    s->group_size = s->per == ENT_PTQ_GROUP ? (size_t)group : 0;
-    return ENT_OK;
+    return read_group(&s->group_size, weights, s->per == ENT_PTQ_GROUP, &at);
 }
 
 /* One group of settings, for all linear layers; which are left out is told by the tensors. */

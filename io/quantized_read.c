@@ -1,5 +1,6 @@
 #include "io/quantized_read.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,9 +183,9 @@ static ent_status read_input(const ent_input_rounding **out, ent_quantized_job *
     ENT_TRY(ent_quantized_need(&scale, j, w, input_parts[0]));
     ENT_TRY(ent_quantized_check_shape(scale, 1, &one));
     ENT_TRY(ent_quantized_floats(&value, j, scale));
-    if (*value <= 0)
-        return ent_fail(ENT_EFORMAT, "%s: %s: expected a number above 0, found %g", scale->file, scale->name,
-                        (double)*value);
+    if (*value < FLT_MIN) /* 1 / it must be a number */
+        return ent_fail(ENT_EFORMAT, "%s: %s: expected at least %g, found %g", scale->file, scale->name,
+                        (double)FLT_MIN, (double)*value);
     if (j->scheme->asymmetric_inputs) {
         ENT_TRY(ent_quantized_need(&zero, j, w, input_parts[1]));
         ENT_TRY(ent_quantized_check_type(zero, ENT_ST_I8));
@@ -205,6 +206,10 @@ static ent_status read_int8(ent_st_tensor *t, ent_quantized_job *j, const ent_st
     if (j->scheme->inputs)
         ENT_TRY(read_input(&s->input, j, w));
     ENT_TRY(int8_parts(&q, j, w));
+    if (j->way == ENT_QUANTIZED_UNREAD) {
+        t->dtype = ENT_DTYPE_I8;
+        return ENT_OK;
+    }
     if (j->way == ENT_QUANTIZED_AS_STORED && ent_quantized_is_in_place(j->scheme) && !param->trainable) {
         if (j->scheme->per == ENT_PTQ_TENSOR) {
             float *same;
@@ -274,8 +279,8 @@ static ent_status read_one(ent_quantized_job *j, const ent_st_tensor *w, bool ti
     *t = *w;
     if (param == NULL || param->tensor.n_dims != 2 || w->type != (int8 ? ENT_ST_I8 : ENT_ST_U8))
         return param ? read_plain(t, j, w) : ENT_OK; /* ent_bind_tensors refuses unknown ones */
-    if (w->n_dims != 2 || (int8 && (w->shape[0] != param->tensor.shape[0] || w->shape[1] != param->tensor.shape[1])))
-        return ent_quantized_check_shape(w, 2, param->tensor.shape);
+    if (int8)
+        ENT_TRY(ent_quantized_check_shape(w, 2, param->tensor.shape));
     return int8 ? read_int8(t, j, w, param) : ent_quantized_read_nf4(t, j, w, param);
 }
 

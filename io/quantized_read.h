@@ -9,9 +9,10 @@
 typedef struct ent_quantized ent_quantized; /* what had to be made of the files: to be kept as long as the parameters */
 
 typedef enum {
-    ENT_QUANTIZED_AS_STORED, /* I8 where the scheme has one scale for a row, in place; NF4 where rows are whole blocks
-                                of 64, in memory of its own; others as F32, in memory of their own */
-    ENT_QUANTIZED_AS_NUMBERS /* all as F32, in memory of their own */
+    ENT_QUANTIZED_AS_STORED,  /* I8 where the scheme has one scale for a row, in place; NF4 where rows are whole blocks
+                                 of 64, in memory of its own; others as F32, in memory of their own */
+    ENT_QUANTIZED_AS_NUMBERS, /* all as F32, in memory of their own */
+    ENT_QUANTIZED_UNREAD      /* everything is checked, and stays where it is mapped: not to be computed with */
 } ent_quantized_way;
 
 /* Whether AS_STORED leaves every weight where the file is mapped: what several processes share. */

@@ -59,7 +59,8 @@ static ent_status check_map(const ent_st_tensor *t, const float *expected, size_
                           n);
 }
 
-/* *out = codes, scales, groups and offset of a weight in one piece of memory (src/quant/nf4.h), of one row. */
+/* *out = codes, scales, groups and offset of a weight in one piece of memory (src/quant/nf4.h), of one row; UNREAD:
+ * they are checked alone. */
 static ent_status gather_nf4(uint8_t **out, ent_nf4 *m, ent_quantized_job *j, const ent_st_tensor *w,
                              const ent_tensor *param)
 {
@@ -79,6 +80,8 @@ static ent_status gather_nf4(uint8_t **out, ent_nf4 *m, ent_quantized_job *j, co
     ent_nf4_map(map);
     ENT_TRY(check_map(parts[3], map, 256));
     ENT_TRY(read_state(&offset, parts[4], param));
+    if (j->way == ENT_QUANTIZED_UNREAD)
+        return ENT_OK;
     ENT_TRY(ent_quantized_take(out, j, m->bytes, 1, w->name));
     memcpy(*out, w->data, m->row_codes);
     memcpy(*out + m->scales_at, parts[0]->data, m->row_blocks);
@@ -105,11 +108,13 @@ ent_status ent_quantized_read_nf4(ent_st_tensor *t, ent_quantized_job *j, const 
 {
     const ent_tensor *shape = &param->tensor;
     ent_nf4 m;
-    uint8_t *bytes;
+    uint8_t *bytes = NULL;
     ENT_TRY(gather_nf4(&bytes, &m, j, w, shape));
     t->n_dims = 2;
     memcpy(t->shape, shape->shape, 2 * sizeof *t->shape);
     t->dtype = ENT_DTYPE_NF4;
+    if (j->way == ENT_QUANTIZED_UNREAD)
+        return ENT_OK;
     t->data = bytes;
     if (j->way == ENT_QUANTIZED_AS_STORED && shape->shape[1] % ENT_NF4_BLOCK == 0 && !param->trainable)
         return ENT_OK;

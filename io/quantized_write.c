@@ -117,7 +117,6 @@ static ent_status add_nf4(job *j, size_t i)
 
 typedef struct nf4_piece {
     job *j;
-    size_t n;
     bool fails;
 } nf4_piece;
 
@@ -133,7 +132,7 @@ static void put_tile(void *context, size_t begin, size_t end)
 /* Codes and block scales of numbers first .. first + n of tensor i, at most a piece. */
 static ent_status round_nf4(job *j, size_t i, size_t first, size_t n)
 {
-    nf4_piece p = {.j = j, .n = n};
+    nf4_piece p = {.j = j};
     ENT_TRY(j->source(j->numbers, j->context, i, first, n));
     ent_tiles(n, NF4_TILE, put_tile, &p);
     if (!p.fails)

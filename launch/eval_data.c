@@ -1,5 +1,7 @@
 #include "launch/eval_data.h"
 
+#include "launch/signals.h"
+
 enum { DEFAULT_SEQ_LEN = 512 };
 
 const char *ent_eval_only_with_data(const ent_eval_options *o)
@@ -34,6 +36,8 @@ void ent_eval_data_close(ent_eval_data *data)
 
 static ent_status unit_of(ent_unit *out, void *context, size_t i)
 {
+    if (ent_signals_stop())
+        return ent_fail(ENT_ESTOPPED, "stopped by %s, nothing was written", ent_signals_name());
     ent_dataset_unit(out, context, i);
     return ENT_OK;
 }

@@ -117,13 +117,19 @@ done:
 
 /* --- */
 
+ent_status ent_export_check_out(const char *out)
+{
+    struct stat status;
+    if (lstat(out, &status) == 0)
+        return ent_fail(ENT_ECONFIG, "--out: %s: is there already, and is not overwritten", out);
+    return errno == ENOENT ? ENT_OK : ent_fail(ENT_EIO, "--out: %s: %s", out, strerror(errno));
+}
+
 ent_status ent_export_run(ent_text *report, const ent_export_options *o)
 {
     ent_proof proof = {0};
-    struct stat status;
     ent_status st;
-    if (lstat(o->out, &status) == 0 || errno != ENOENT)
-        return ent_fail(ENT_ECONFIG, "--out: %s: is there already, and is not overwritten", o->out);
+    ENT_TRY(ent_export_check_out(o->out));
     ENT_GO(ent_proof_begin(&proof, o->model, o->adapter));
     if (o->format == ENT_EXPORT_PEFT)
         ENT_GO(export_peft(report, &proof, o));

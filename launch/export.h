@@ -28,6 +28,9 @@ typedef struct ent_export_options {
  * anything is written; ENT_ENUMERIC if the proof fails, or a number doesn't fit the type: then nothing is there. */
 ent_status ent_export_run(ent_text *report, const ent_export_options *options);
 
+/* ENT_ECONFIG if something is there; ENT_EIO where nothing can be. */
+ent_status ent_export_check_out(const char *out);
+
 /* For ent_export_run: the GGUF formats; and what reads the file back, `type` being its. */
 ent_status ent_export_gguf(ent_text *report, ent_proof *proof, const ent_export_options *options);
 ent_status ent_export_gguf_prove(ent_proof *proof, const ent_export_options *options, const char *type,

@@ -43,7 +43,7 @@ static ent_status prove_adapter(const ent_gguf *file, ent_proof *proof, const en
 {
     ent_model model = {0};
     ent_lora_config lora = {0};
-    ent_model_options options = {.path = o->model, .lora = &lora, .train = true};
+    ent_model_options options = {.path = o->model, .lora = &lora, .train = true, .numbers = true};
     ent_gguf_weights weights = {0};
     ent_status st;
     options.max_positions = ENT_PROBE_TOKENS;

@@ -156,7 +156,10 @@ static ent_status check_quantized(const ent_model *m, const ent_model_options *o
                         "%s: its activations are quantised (input_activations): it can be generated from and evaluated "
                         "in fp32 alone",
                         o->path);
-    if (o->train && !ent_quantized_is_in_place(q))
+    if (o->base == ENT_BASE_NF4)
+        return ent_fail(ENT_ECONFIG, "quantize.base: nf4: %s: its weights are quantised already: expected none or int8",
+                        o->path);
+    if (o->train && !o->numbers && !ent_quantized_is_in_place(q))
         return ent_fail(ENT_EUNSUPPORTED,
                         "%s: its weights are %s: adapters are trained on int8 with a scale for each row or tensor; "
                         "train on the model it was made of, with quantize.base",

@@ -1,10 +1,9 @@
 #include "launch/quantize.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/gguf_model.h"
 #include "io/model_weights.h"
@@ -44,6 +43,26 @@ void ent_quantize_free(ent_quantize_result *r)
 double ent_quantize_change(const ent_quantize_result *r)
 {
     return 100 * (ent_exp(r->loss_after - r->loss_before) - 1);
+}
+
+/* What is wrong is so in the model. */
+static ent_status of_model(const job *j, ent_status st)
+{
+    char why[300];
+    if (st == ENT_OK || st == ENT_ESTOPPED)
+        return st;
+    snprintf(why, sizeof why, "%s", ent_message());
+    return ent_fail(st, "%s: %s", j->options->model, why);
+}
+
+static ent_status measure_before(job *j)
+{
+    ent_quantize_result *r = j->result;
+    if (j->options->eval.data == NULL)
+        return ENT_OK;
+    ENT_TRY(of_model(j, ent_eval_data_run(&r->data, r->model.decoder, j->comm, 0)));
+    r->loss_before = r->data.loss;
+    return ENT_OK;
 }
 
 /* --- what was written, read back --- */
@@ -128,12 +147,7 @@ static ent_status choose_scales(job *j, size_t i)
     int8_t *zeros;
     ENT_TRY(stop());
     ENT_TRY(ent_calloc(&j->scales[i], n, sizeof **j->scales, j->from[i]->name));
-    const ent_status st = ent_ptq_weight_scales(j->scales[i], how, j->from[i]);
-    if (st != ENT_OK) {
-        char why[300];
-        snprintf(why, sizeof why, "%s", ent_message());
-        return ent_fail(st, "%s: %s", j->options->model, why);
-    }
+    ENT_TRY(of_model(j, ent_ptq_weight_scales(j->scales[i], how, j->from[i])));
     ENT_TRY(ent_calloc(&scales, n, sizeof *scales, j->from[i]->name));
     j->stored[i].scales = scales;
     ENT_TRY(ent_calloc(&zeros, n, sizeof *zeros, j->from[i]->name));
@@ -167,8 +181,7 @@ static ent_status list_tensors(job *j)
     ENT_TRY(ent_calloc(&j->stored, n, sizeof *j->stored, "tensors"));
     for (size_t i = 0; i < n; i++) {
         const ent_tensor *t = j->from[i] = &params->items[i]->tensor;
-        const size_t number = projection_of(m->decoder, t);
-        const bool quantised = number < ent_decoder_projections(m->decoder);
+        const bool quantised = projection_of(m->decoder, t) < ent_decoder_projections(m->decoder);
         if (t->dtype == ENT_DTYPE_F64)
             return ent_fail(ENT_EUNSUPPORTED, "%s: %s: expected F32, BF16 or F16, found F64", j->options->model,
                             t->name);
@@ -182,10 +195,6 @@ static ent_status list_tensors(job *j)
         j->result->rows[i].type = ent_dtype_name(j->tensors[i].dtype);
         if (quantised && int8)
             ENT_TRY(choose_scales(j, i));
-        if (quantised && j->inputs) {
-            j->stored[i].input_scale = j->inputs[number].scale;
-            j->stored[i].input_zero = j->inputs[number].zero;
-        }
     }
     return ENT_OK;
 }
@@ -208,10 +217,19 @@ static ent_status watch_inputs(job *j)
 {
     const ent_quantize_inputs *how = &j->options->inputs;
     ent_quantize_result *r = j->result;
-    const size_t units = ent_dataset_units(r->data.dataset);
-    ENT_TRY(ent_calloc(&j->inputs, ent_decoder_projections(r->model.decoder), sizeof *j->inputs, "inputs"));
+    ent_decoder *decoder = r->model.decoder;
+    const size_t units = ent_dataset_units(r->data.dataset), n = ent_decoder_projections(decoder);
+    ENT_TRY(ent_calloc(&j->inputs, n, sizeof *j->inputs, "inputs"));
     r->calibrated = units < (size_t)how->units ? units : (size_t)how->units;
-    return ent_quantize_watch(j->inputs, r->model.decoder, how, &r->data, j->comm);
+    ENT_TRY(of_model(j, ent_quantize_watch(j->inputs, decoder, how, &r->data, j->comm)));
+    for (size_t i = 0; i < j->count; i++) {
+        const size_t number = projection_of(decoder, j->from[i]);
+        if (number == n)
+            continue;
+        j->stored[i].input_scale = j->inputs[number].scale;
+        j->stored[i].input_zero = j->inputs[number].zero;
+    }
+    return ENT_OK;
 }
 
 static ent_status write_folder(job *j)
@@ -225,9 +243,10 @@ static ent_status write_folder(job *j)
                                                         .asymmetric_inputs = o->inputs.asymmetric},
                                              .observer = o->how.observer == ENT_PTQ_MIN_MAX ? "minmax" : NULL,
                                              .model = {.from = o->model, .verify = read_back, .verify_context = &j}};
+    ENT_TRY(list_tensors(j)); /* what is refused is so before the data take their time */
+    ENT_TRY(measure_before(j));
     if (o->inputs.on)
         ENT_TRY(watch_inputs(j));
-    ENT_TRY(list_tensors(j));
     return ent_quantized_write(o->out, j->tensors, j->stored, j->count, &how, read_piece, j);
 }
 
@@ -264,14 +283,28 @@ done:
     return st;
 }
 
+/* The export stands in its place already when it is measured: if that fails, it is taken back with its proof. */
 static ent_status write_gguf(job *j)
 {
     const ent_quantize_options *o = j->options;
     const ent_export_options how = {.model = o->model, .out = o->out, .format = ENT_EXPORT_GGUF, .type = o->type};
-    ENT_TRY(ent_export_run(&j->result->report, &how));
+    char *proof = NULL;
+    bool written = false;
+    ent_status st;
+    ENT_GO(ent_format(&proof, "%s.proof.json", o->out));
+    ENT_GO(measure_before(j));
+    ENT_GO(ent_export_run(&j->result->report, &how));
+    written = true;
     if (j->result->report.failed)
-        return ent_fail(ENT_ENOMEM, "out of memory: a report");
-    return measure_gguf(j);
+        ENT_GO(ent_fail(ENT_ENOMEM, "out of memory: a report"));
+    ENT_GO(measure_gguf(j));
+done:
+    if (written && st != ENT_OK) {
+        unlink(o->out);
+        unlink(proof);
+    }
+    free(proof);
+    return st;
 }
 
 /* --- */
@@ -281,9 +314,7 @@ static ent_status open_model(job *j)
     const ent_quantize_options *o = j->options;
     const ent_model_options how = {.path = o->model, .max_positions = 1};
     ent_quantize_result *r = j->result;
-    struct stat status;
-    if (lstat(o->out, &status) == 0 || errno != ENOENT)
-        return ent_fail(ENT_ECONFIG, "--out: %s: is there already, and is not overwritten", o->out);
+    ENT_TRY(ent_export_check_out(o->out));
     ENT_TRY(ent_model_open(&r->model, &how));
     if (r->model.quantized.kind != ENT_QUANTIZED_NOT)
         return ent_fail(ENT_EUNSUPPORTED, "--model: %s: is quantised already", o->model);
@@ -292,10 +323,7 @@ static ent_status open_model(job *j)
     ENT_TRY(ent_calloc(&r->rows, r->count, sizeof *r->rows, "tensors"));
     if (o->eval.data == NULL)
         return ENT_OK;
-    ENT_TRY(ent_eval_data_open(&r->data, &o->eval, &r->model, o->model));
-    ENT_TRY(ent_eval_data_run(&r->data, r->model.decoder, j->comm, 0));
-    r->loss_before = r->data.loss;
-    return ENT_OK;
+    return ent_eval_data_open(&r->data, &o->eval, &r->model, o->model);
 }
 
 ent_status ent_quantize_run(ent_quantize_result *out, const ent_quantize_options *options, ent_comm *comm)

@@ -53,7 +53,7 @@ typedef struct ent_quantize_result {
 ent_status ent_quantize_run(ent_quantize_result *out, const ent_quantize_options *options, ent_comm *comm);
 void ent_quantize_free(ent_quantize_result *result);
 
-/* For ent_quantize_run: fills rows[i] (but type) from the tensors of both, which have the same shape. */
+/* For ent_quantize_run: fills the errors of *row from the tensors of both, which have the same shape. */
 ent_status ent_quantize_compare(ent_quantize_row *row, const ent_tensor *before, const ent_tensor *after);
 
 /* For ent_quantize_run: scales[i] of what projection i of the decoder is given. ENT_ENUMERIC naming it. */

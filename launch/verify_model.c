@@ -38,7 +38,7 @@ static ent_status check_tensors(const ent_contents *c, const ent_model_config *c
     ent_params *params = ent_decoder_params(decoder);
     ENT_GO(scheme.kind == ENT_QUANTIZED_NOT
                ? ent_model_bind(params, c->files, tied, c->path)
-               : ent_quantized_bind(&quantized, params, c->files, &scheme, ENT_QUANTIZED_AS_STORED, tied, c->path));
+               : ent_quantized_bind(&quantized, params, c->files, &scheme, ENT_QUANTIZED_UNREAD, tied, c->path));
 done:
     ent_decoder_free(decoder);
     ent_quantized_free(quantized);

@@ -172,6 +172,10 @@ static void test_numbers(void **state)
                 assert_true(number_of(o.v, 2, 3) == m.v[2 * ODD + 3]);
             close_folder(&o);
         }
+        opened o;
+        assert_ok(open_folder(&o, ENT_QUANTIZED_UNREAD));
+        assert_ptr_equal(o.w->data, ent_safetensors_find(o.files, W)->data);
+        close_folder(&o);
     }
 }
 
@@ -230,6 +234,9 @@ static void test_nf4(void **state)
             assert_int_equal(ent_safetensors_find(read.files, k == 0 ? W : V)->type, ENT_ST_U8);
             close_folder(&read);
         }
+        assert_ok(open_folder(&read, ENT_QUANTIZED_UNREAD));
+        assert_ptr_equal((k == 0 ? read.w : read.v)->data, ent_safetensors_find(read.files, k == 0 ? W : V)->data);
+        close_folder(&read);
     }
     m.w[77] = NAN;
     out = in_folder(from, "more");
@@ -353,11 +360,31 @@ static void test_damage(void **state)
     make(t, 5, CHANNEL);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "unexpected tensor " W "_scale");
     close_folder(&o);
+}
+
+#define INPUTS \
+    "}, \"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, \"strategy\": \"tensor\""
+
+static void test_damaged_inputs(void **state)
+{
+    float scales[ROWS] = {1, 2, 3, 4, 5}, tiny = 1e-45f; /* which has no inverse */
+    ent_st_tensor t[7];
+    opened o;
+    (void)state;
+    begin("quantized_damaged_inputs");
     list(t, ENT_DTYPE_I8);
-    make(t, 5,
-         CHANNEL "}, \"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, \"strategy\": "
-                 "\"tensor\"");
+    t[3] = (ent_st_tensor){.name = W "_scale", .n_dims = 2, .shape = {ROWS, 1}, .data = scales};
+    t[4] = (ent_st_tensor){.name = V "_scale", .n_dims = 2, .shape = {3, 1}, .data = scales};
+    t[5] = (ent_st_tensor){.name = "layers.0.q_proj.input_scale", .n_dims = 1, .shape = {1}, .data = &tiny};
+    t[6] = (ent_st_tensor){.name = "layers.0.o_proj.input_scale", .n_dims = 1, .shape = {1}, .data = &tiny};
+    make(t, 5, CHANNEL INPUTS);
     assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "missing tensor: input_scale of ");
+    close_folder(&o);
+    make(t, 5, CHANNEL INPUTS ", \"group_size\": 4");
+    assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "input_activations.group_size: expected none");
+    close_folder(&o);
+    make(t, 7, CHANNEL INPUTS);
+    assert_fails(open_folder(&o, ENT_QUANTIZED_AS_STORED), ENT_EFORMAT, "input_scale: expected at least 1.17549e-38");
     close_folder(&o);
 }
 
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_large_nf4),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damaged_inputs),
         cmocka_unit_test(test_other_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

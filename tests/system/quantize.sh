@@ -1,9 +1,10 @@
 #!/bin/bash
 # entrenar quantize: what it writes is what it tells, recomputed by quantize.py; other commands read it; LoRA trains on int8
-# in place; what it refuses. usage: quantize.sh BIN SOURCE
+# in place; what it refuses, and leaves when it fails.
+# usage: quantize.sh BIN SOURCE FAULT (build/tests/libfault.so)
 [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm # a sync costs nothing there
 . "$(dirname "$0")/lib.sh" "$@"
-BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE")
+BIN=$(realpath "$BIN"); SOURCE=$(realpath "$SOURCE"); FAULT=$(realpath "$3")
 export PYTHONDONTWRITEBYTECODE=1
 E=$BIN/entrenar; P="python3 $SOURCE/tests/system/quantize.py"; T=$SOURCE/models/stories260K
 cd "$WORK" || exit 1
@@ -63,11 +64,14 @@ Y
 check "an adapter is trained on int8" "$E" train run.yaml --quiet
 check "and folded into its numbers" "$E" merge --model int8 --adapter run/adapter --out merged
 grep -q quantization_config merged/config.json && bad "which are said to be quantised" || ok "which aren't quantised"
+check "an adapter beside nf4 becomes GGUF" "$E" export --model nf4 --adapter run/adapter --to gguf-adapter --out beside.gguf
+refuse 2 "int8: its weights are quantised already: expected none or int8" "$E" train run.yaml --set quantize.base=nf4 --set training.output_dir=no
 refuse 2 "groups: its weights are int8 in groups: adapters are trained on int8 with a scale for each row or tensor" "$E" train run.yaml --set model.path=groups --set training.output_dir=no
 refuse 2 "int8: its weights are quantised, and can't be trained: expected a lora section" "$E" train run.yaml --set lora= --set training.output_dir=no
 
 q() { refuse "$1" "$2" "$E" quantize --model "${4:-$T}" --format "${5:-int8}" --out "${6:-no}" $3; }
 q 2 "--out: int8: is there already, and is not overwritten" "" "$T" int8 int8
+q 1 "--out: val.jsonl/no: Not a directory" "" "$T" int8 val.jsonl/no
 q 2 "--model: int8: is quantised already" "" int8
 q 2 "--observer moving-average: it is of batches" "--observer moving-average"
 q 2 "--activations: expected --data, whose first units tell their ranges" "--activations min-max"
@@ -85,9 +89,20 @@ at = json.loads(data[8:8 + n])["model.layers.2.mlp.up_proj.weight"]["data_offset
 struct.pack_into("<f", data, 8 + n + at + 4 * (64 * 3 + 5), float("inf"))
 open(sys.argv[1], "wb").write(data)
 Y
-q 1 "odd: model.layers.2.mlp.up_proj.weight: row 3, column 5 is inf, expected a finite number" "" odd
+q 1 "odd: model.layers.2.mlp.up_proj.weight: row 3, column 5 is inf, expected a finite number" "--data val.jsonl" odd
+q 1 "odd: evaluation, unit 0: the loss is nan" "--data val.jsonl" odd nf4
 q 1 "model.layers.2.mlp.up_proj.weight: number 197 is inf: expected one of size at most" "" odd nf4
-[ -e no ] || ls | grep -q 'no.*tmp' && bad "a refused one left something" || ok "nothing is left of what was refused"
+# Stopped while it measures; a GGUF file that is in its place can't be read back.
+for i in $(seq 40); do cat "$SOURCE/data/shakespeare-val.jsonl"; done >long.jsonl
+refuse 1 "stopped by SIGTERM, nothing was written" timeout --preserve-status -s TERM 2 "$E" quantize --model "$T" --format int8 --out no --data long.jsonl
+mkdir disk; disk=$(realpath disk)
+faulty() { LD_PRELOAD=$FAULT ENT_FAULT_DIR=$disk env "$@" "$E" quantize --model "$T" --format q4_0 --out "$disk/no"; }
+faulty ENT_FAULT_LOG="$disk.calls" >log 2>&1; rm disk/*
+refuse 1 "No space left on device" faulty ENT_FAULT_AT=$(grep -n 'fallocate .scratch' disk.calls | tail -1 | cut -d: -f1) ENT_FAULT_HOW=ENOSPC
+[ -z "$(ls -A disk)" ] && ok "and nothing is left" || bad "left: $(ls -A disk)"
+[ -e no ] || ls -A | grep -q 'no.*tmp' && bad "a refused one left something" || ok "nothing is left of what was refused"
+LC_ALL=C sed -i 's/\[2048,1\]/[2048  ]/g' nf4/model.safetensors
+refuse 1 "proj.weight: expected [2048,1], file has [2048]" "$E" eval --model nf4 --data val.jsonl
 sed -i 's/"channel"/"block"/' int8/config.json
 refuse 1 "int8/config.json: quantization_config.config_groups.group_0.weights.strategy: \"block\" is not supported" "$E" eval --model int8 --data val.jsonl
 finish
