@@ -67,7 +67,7 @@ cp -r "$DATA/oracle/distill" "$DATA/oracle/llama" "$TEACHER" .
 check "an adapter learns hidden states" "$T" distill/config.yaml --quiet --set compute.threads=2
 check "and agrees with PyTorch" python3 "$SOURCE/tests/system/compare_oracle.py" distill/out "$DATA/oracle/distill"
 
-KILL=(--set distill.hidden=0.1 --set "distill.hidden_layers={0: 1}" --set training.max_steps=150 --set checkpoint.every=1 --set scheduler.name=constant)
+KILL=(--set distill.hidden=0.1 --set "distill.hidden_layers={0: 1}" --set training.max_steps=60 --set checkpoint.every=1 --set scheduler.name=constant)
 (ulimit -c 0; "$T" config.yaml --quiet "${KILL[@]}" --set training.output_dir=killed >"$WORK/log" 2>&1 & p=$!
   until [ -e killed/checkpoints/latest ]; do sleep 0.02; kill -0 $p || exit 1; done; kill -9 $p; wait $p) 2>/dev/null
 [ -e killed/model ] && bad "it was not killed" || ok "killed at $(grep -c grad_norm killed/metrics.jsonl) steps"
@@ -77,7 +77,7 @@ same "killed" calm killed
 
 other() { # what, words of the message, options...
   local what=$1 words=$2; shift 2
-  run calm 0 1 "${KILL[@]}" --set training.max_steps=151 --resume "$@" >"$WORK/log" 2>&1; local code=$?
+  run calm 0 1 "${KILL[@]}" --set training.max_steps=61 --resume "$@" >"$WORK/log" 2>&1; local code=$?
   [ $code = 2 ] && grep -qF -- "$words" "$WORK/log" && ok "$what: $(grep '^entrenar: ' "$WORK/log" | cut -c1-160)" || bad "$what: exit $code: $(cat "$WORK/log")"
 }
 other "another teacher" "distill.teacher 1 (weights)" --set distill.teacher=out/model
@@ -88,7 +88,7 @@ other "another layer" distill.hidden_layers --set "distill.hidden_layers={0: 2}"
 other "no teacher" distill. --set distill=
 other "one more teacher" "distill.teacher 2" --set distill.teacher= --set distill.teachers="$TEACHER,out/model"
 mv calm/config.yaml kept.yaml; cp -r "$TEACHER" moved
-check "the same teacher elsewhere" run calm 0 1 "${KILL[@]}" --set training.max_steps=151 --set distill.teacher=moved --resume
+check "the same teacher elsewhere" run calm 0 1 "${KILL[@]}" --set training.max_steps=61 --set distill.teacher=moved --resume
 
 refuse() { # what, words of the message, options...
   local what=$1 words=$2; shift 2; rm -rf bad

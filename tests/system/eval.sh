@@ -47,6 +47,7 @@ done
 # The rows of training: the validation loss before it, to the last digit, of every kind of line, packed and masked or not.
 for data in text:shakespeare-val pairs:gsm8k-20 chats:chat-20; do
   file=$DATA/text/${data#*:}.jsonl; [ -e "$file" ] || file=$SOURCE/data/${data#*:}.jsonl
+  thorough || { head -40 "$file" >few.jsonl; file=$PWD/few.jsonl; }
   for how in "" --no-packing --no-mask; do
     set=(); [ "$how" = --no-packing ] && set=(--set data.packing=false); [ "$how" = --no-mask ] && set=(--set data.mask_prompt=false)
     rm -rf job; mkdir job

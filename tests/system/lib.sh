@@ -19,6 +19,8 @@ check() { # what, command...: if it fails, what its programs said is shown befor
   local what=$1; shift
   if "$@" >"$WORK/log" 2>&1; then ok "$what"; else bad "$what: $(grep -E -m5 '^entrenar: |ERROR|Sanitizer|runtime error' "$WORK/log"; tail -3 "$WORK/log")"; fi
 }
+# The leak sanitizer tells Open MPI's own leaks by the libraries on their stacks.
+mpirun() { ASAN_OPTIONS="${ASAN_OPTIONS:-}:fast_unwind_on_malloc=0" command mpirun "$@"; }
 # n programs under mpirun; 0: one without. Where many end at once LeakSanitizer's tracer may fail: few are enough for it.
 ranks() {
   local n=$1; shift

@@ -18,7 +18,7 @@ for kind in adapter full packed; do
   esac
   S=("${T[@]}" "${options[@]}")
   check "$kind: layers kept" "${S[@]}" --set training.output_dir=$kind-kept
-  for n in 0 2 3; do
+  for n in 0 3; do
     check "$kind: computed again, $n ranks" ranks $n "${S[@]}" "${AGAIN[@]}" --set compute.threads=$((n ? 1 : 2)) --set training.output_dir=$kind-$n
     same "$kind: $n ranks" $kind-kept $kind-$n
   done
@@ -28,10 +28,10 @@ for kind in adapter full packed; do
   same "$kind: changed twice" $kind-kept $kind-change
 done
 grep -q 'recompute: layer' adapter-0/config.yaml && ok "the resolved config says so" || bad "the resolved config: $(grep recompute adapter-0/config.yaml)"
-(ulimit -c 0; "${T[@]}" "${AGAIN[@]}" --set training.output_dir=killed --set training.max_steps=400 --set checkpoint.every=1 >"$WORK/log" 2>&1 & p=$!
+(ulimit -c 0; "${T[@]}" "${AGAIN[@]}" --set training.output_dir=killed --set training.max_steps=150 --set checkpoint.every=1 >"$WORK/log" 2>&1 & p=$!
   until [ -e killed/checkpoints/latest ]; do sleep 0.02; kill -0 $p || exit 1; done; kill -9 $p; wait $p) 2>/dev/null
-check "killed, and on without" "${T[@]}" --set training.output_dir=killed --set training.max_steps=400 --resume
-check "layers kept" "${T[@]}" --set training.output_dir=calm --set training.max_steps=400
+check "killed, and on without" "${T[@]}" --set training.output_dir=killed --set training.max_steps=150 --resume
+check "layers kept" "${T[@]}" --set training.output_dir=calm --set training.max_steps=150
 same "killed" calm killed
 memory() { "${T[@]}" --dry-run --set data.seq_len=$1 --set compute.recompute=$2 --set training.output_dir=no | sed -n 's/.*; \([0-9.]* .*B\) of memory a rank.*/\1/p'; }
 kept=$(memory 256 none) again=$(memory 256 layer)
