@@ -231,47 +231,38 @@ static void mean_tile(void *context, size_t begin, size_t end)
     ent_kernels_get()->fixed_mean(m->grad + begin, m->sums + begin, m->inverse, end - begin);
 }
 
-/* All of an adapter, as PyTorch's AdamW has it; of a whole model, not norms and biases. */
+/* All of an adapter, as PyTorch's AdamW has it; of a whole model, not norms, biases and scales. */
 static bool decays(const ent_tensor *t)
 {
     return t->n_dims > 1 || strncmp(t->name, "base_model.", strlen("base_model.")) == 0;
 }
 
+/* Under LoRA+ B's is another. Adam moves every number by about lr, whatever the size of its gradient: of a scale of
+ * rounded weights, lr / 127 moves the end of the range, 127 s, as far as a weight. What follows the gradient's size
+ * takes lr, for which the gradient was made. */
+static double rate_of(const ent_param *param, const ent_trainer_options *options, double lr)
+{
+    if (param->is_scale)
+        return options->optimizer.kind == ENT_OPTIMIZER_SGD ? lr : lr / ENT_FAKE_MOST;
+    const bool faster =
+        options->plus_ratio > 0 && (param->tensor.n_dims == 1 || strstr(param->tensor.name, ".lora_B."));
+    return faster ? lr * options->plus_ratio : lr;
+}
+
+/* A step may be larger than a scale is: it stays above 0. A NaN stays, too: the next loss tells it. */
 static void update(ent_trainer *t, const ent_step_result *result, int64_t step)
 {
     const ent_params *p = t->params;
     const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
-    const double ratio = t->options.plus_ratio;
     for (size_t i = 0; i < p->count; i++) {
-        if (p->items[i]->is_scale) /* update_scales */
-            continue;
         const ent_param *param = p->items[i];
-        const size_t at = param->offset;
-        const bool faster = ratio > 0 && (param->tensor.n_dims == 1 || strstr(param->tensor.name, ".lora_B."));
-        if (param->trainable)
-            ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip,
-                                       ent_tensor_count(&param->tensor), step + 1,
-                                       faster ? result->lr * ratio : result->lr, decays(&param->tensor));
-    }
-}
-
-/* Scales of rounded weights, without weight decay. Adam moves every number by about lr, whatever the size of its
- * gradient: of a scale, lr / 127 moves the end of the range, 127 s, as far as a weight. What follows the gradient's
- * size takes lr, for which the gradient was made. A step may be larger than a scale is: it stays above 0. A NaN stays,
- * too: the next loss tells it. */
-static void update_scales(ent_trainer *t, const ent_step_result *result, int64_t step)
-{
-    const ent_params *p = t->params;
-    const double clip = ent_clip_factor(result->grad_norm, t->options.grad_clip);
-    const double lr = t->options.optimizer.kind == ENT_OPTIMIZER_SGD ? result->lr : result->lr / ENT_FAKE_MOST;
-    for (size_t i = 0; i < p->count; i++) {
-        const size_t at = p->items[i]->offset, n = ent_tensor_count(&p->items[i]->tensor);
-        if (!p->items[i]->is_scale)
+        const size_t at = param->offset, n = ent_tensor_count(&param->tensor);
+        if (!param->trainable)
             continue;
         ent_optimizer_step_clipped(&t->options.optimizer, p->value + at, p->m + at, p->v + at, p->grad + at, clip, n,
-                                   step + 1, lr, false);
-        for (size_t j = 0; j < n; j++)
-            p->value[at + j] = p->value[at + j] < ENT_FAKE_LEAST ? ENT_FAKE_LEAST : p->value[at + j];
+                                   step + 1, rate_of(param, &t->options, result->lr), decays(&param->tensor));
+        for (size_t j = at; param->is_scale && j < at + n; j++)
+            p->value[j] = p->value[j] < ENT_FAKE_LEAST ? ENT_FAKE_LEAST : p->value[j];
     }
 }
 
@@ -290,7 +281,6 @@ ent_status ent_trainer_step(ent_step_result *result, ent_trainer *t, int64_t ste
     result->grad_norm = ent_global_norm(t->params->grad, t->params->n_trainable);
     result->lr = ent_schedule_lr(&t->options.schedule, step);
     update(t, result, step);
-    update_scales(t, result, step);
     ent_profile_enter(outer);
     return ENT_OK;
 }
