@@ -38,14 +38,10 @@ static ent_status parse(arguments *a, int argc, char **argv)
     return a->help || (a->tokenizer && *a->tokenizer) ? ENT_OK : ent_fail(ENT_ECONFIG, "expected --tokenizer");
 }
 
-/* Puts the line in front of a fault's message, for the tokenizer does not know it. */
+/* The tokenizer knows no lines. */
 static ent_status name_line(ent_status st, const char *where)
 {
-    char message[512];
-    if (st == ENT_OK)
-        return st;
-    snprintf(message, sizeof message, "%s", ent_message());
-    return ent_fail(st, "%s: %s", where, message);
+    return st == ENT_OK ? st : ent_fail_at(st, where);
 }
 
 static ent_status encode_line(ent_text *out, const ent_tokenizer *t, const char *line, size_t n, bool special,

@@ -32,11 +32,7 @@ double ent_choice_per_token(const ent_choice *choice)
 /* The tokenizer knows no lines. */
 static ent_status name_place(ent_status st, const char *where)
 {
-    char message[WHERE_BYTES];
-    if (st != ENT_EINVAL)
-        return st;
-    snprintf(message, sizeof message, "%s", ent_message());
-    return ent_fail(ENT_EFORMAT, "%s: %s", where, message);
+    return st == ENT_EINVAL ? ent_fail_at(ENT_EFORMAT, where) : st;
 }
 
 /* Where a choice's completion begins among its tokens, which must be some of the model's. */

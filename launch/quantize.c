@@ -48,11 +48,7 @@ double ent_quantize_change(const ent_quantize_result *r)
 /* What is wrong is so in the model. */
 static ent_status of_model(const job *j, ent_status st)
 {
-    char why[300];
-    if (st == ENT_OK || st == ENT_ESTOPPED)
-        return st;
-    snprintf(why, sizeof why, "%s", ent_message());
-    return ent_fail(st, "%s: %s", j->options->model, why);
+    return st == ENT_OK || st == ENT_ESTOPPED ? st : ent_fail_at(st, j->options->model);
 }
 
 static ent_status measure_before(job *j)

@@ -17,6 +17,13 @@ ent_status ent_fail(ent_status code, const char *format, ...)
     return code;
 }
 
+ent_status ent_fail_at(ent_status code, const char *where)
+{
+    char what[sizeof message];
+    snprintf(what, sizeof what, "%s", message);
+    return ent_fail(code, "%s: %s", where, what);
+}
+
 const char *ent_message(void)
 {
     return message;

@@ -24,6 +24,10 @@ enum {
 /* Sets this thread's message (one line, no newline) and returns `code`. */
 ent_status ent_fail(ent_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts `where` and a colon in front of this thread's message, for what was read doesn't know where it stands; returns
+ * `code`. */
+ent_status ent_fail_at(ent_status code, const char *where);
+
 /* The message of the last fault on this thread; "" if there was none. Valid until the next ent_fail. */
 const char *ent_message(void);
 
