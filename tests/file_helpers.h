@@ -110,4 +110,17 @@ static inline void flip_bit(const char *path, long at)
     fclose(f);
 }
 
+/* An empty scratch/TEST, the folder `from` in it, and the name of `out`, which isn't there. Valid until the next call.
+ */
+static inline void begin_in_scratch(const char *test, const char **from, const char **out)
+{
+    static char folders[2][600];
+    scratch(test);
+    snprintf(folders[0], sizeof folders[0], "scratch/%s/from", test);
+    snprintf(folders[1], sizeof folders[1], "scratch/%s/out", test);
+    *from = folders[0];
+    *out = folders[1];
+    assert_ok(ent_make_dirs(*from));
+}
+
 #endif

@@ -51,13 +51,7 @@ static const char *from, *out; /* folders of a test */
 
 static void begin(const char *test)
 {
-    static char folders[2][600];
-    scratch(test);
-    snprintf(folders[0], sizeof folders[0], "scratch/%s/from", test);
-    snprintf(folders[1], sizeof folders[1], "scratch/%s/out", test);
-    from = folders[0];
-    out = folders[1];
-    assert_ok(ent_make_dirs(from));
+    begin_in_scratch(test, &from, &out);
     put_file(in_folder(from, "config.json"), "{\"torch_dtype\": \"float32\", \"eps\": 1e-05}", 40);
     put_file(in_folder(from, "tokenizer.json"), "tokens", 6);
     put_file(in_folder(from, "README.md"), "not copied", 10);

@@ -26,14 +26,8 @@ static const char *from, *out;
 
 static void begin(const char *test)
 {
-    static char folders[2][600];
     const ent_rng rng = {.seed = 5};
-    scratch(test);
-    snprintf(folders[0], sizeof folders[0], "scratch/%s/from", test);
-    snprintf(folders[1], sizeof folders[1], "scratch/%s/out", test);
-    from = folders[0];
-    out = folders[1];
-    assert_ok(ent_make_dirs(from));
+    begin_in_scratch(test, &from, &out);
     put_file(in_folder(from, "config.json"), "{\"eps\": 1}", 10);
     for (size_t i = 0; i < N; i++) {
         m.w[i] = ent_random_normal(&rng, i);
