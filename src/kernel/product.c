@@ -56,7 +56,10 @@ static void pack(ent_real *to, const ent_real *x, size_t stride, bool across, si
     if (!across)
         for (size_t j = 0; j < n; j += width)
             pack_along((word *)to + j * k, (const word *)x + j * stride, stride, n - j < width ? n - j : width, k,
-                       width);
+                       width,
+                       n - j < width       ? 0
+                       : n - j < 2 * width ? n - j - width
+                                           : width);
     else if (width == NR)
         for (size_t l = 0; l < k; l++)
             pack_row(to + l * NR, x + l * stride, n, NR, NR * k);

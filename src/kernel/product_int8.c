@@ -126,7 +126,7 @@ void ENT_LEVEL_NAMED(ent_pack_int8_)(uint32_t *to, const int8_t *x, size_t strid
             const size_t n_lines = n - j < 8 ? n - j : 8;
             for (size_t i = 0; i < n_lines; i++)
                 line_words(lines[i], x + (j + i) * stride, k, left);
-            pack_along(to + j, lines[0], WORDS, n_lines, words, width);
+            pack_along(to + j, lines[0], WORDS, n_lines, words, width, 0);
         }
     }
     if (!left)

@@ -40,13 +40,17 @@ static inline __attribute__((always_inline)) void turn(word *to, size_t width, c
 #endif
 }
 
-/* The same for any k and n <= width. */
-static inline void pack_along(word *to, const word *x, size_t stride, size_t n, size_t k, size_t width)
+/* The same for any k and n <= width. Of `next` lines behind them, which are packed next, what stands at the same place
+ * comes nearer. */
+static inline void pack_along(word *to, const word *x, size_t stride, size_t n, size_t k, size_t width, size_t next)
 {
     const size_t eights = k / 8 * 8;
     for (size_t j = 0; j < n; j += 8) {
         const size_t lines = n - j < 8 ? n - j : 8;
         for (size_t l = 0; l < eights; l += 8) {
+            if (l % (64 / sizeof *x) == 0)
+                for (size_t i = j; i < j + 8 && i < next; i++)
+                    __builtin_prefetch(x + (n + i) * stride + l);
             word *at = to + l * width + j;
             const word *from = x + j * stride + l;
             if (lines == 8)

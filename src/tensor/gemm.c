@@ -85,33 +85,62 @@ static void pack_b(const ent_product *p, ent_packed to, size_t j, size_t n, size
         kernels->pack(to.b, at(b, l, j), b->stride, !b->transposed, n, k, kernels->columns);
 }
 
-/* While tiles are computed, what is packed next comes nearer: lines [begin, end) of B's group of columns at j. */
-static void fetch(const ent_matrix *b, size_t j, size_t n, size_t l, size_t k, size_t begin, size_t end)
+/* What is packed next comes nearer while tiles are computed, a little with each: many lines at once would wait for one
+ * another. */
+typedef struct coming {
+    const char *at, *end;   /* of the stored line that comes */
+    size_t bytes, stride;   /* of a stored line: what comes of it, and from one to the next */
+    size_t lines, per_tile; /* stored lines that are still to come; cache lines with each tile */
+} coming;
+
+/* The group of columns behind [j, j + n), with `tiles` tiles. What attention multiplies is near. */
+static coming coming_after(const operands *o, const ent_product *p, size_t j, size_t n, size_t l, size_t k,
+                           size_t tiles)
 {
-    for (size_t i = begin; i < end; i++)
-        if (b->transposed)
-            ent_matrix_fetch(b, j + i, l, k);
-        else
-            ent_matrix_fetch(b, l + i, j, n);
+    const ent_matrix *b = &o->b;
+    const size_t left = p->n - j - n, next = left < n ? left : n;
+    const size_t line = b->transposed ? j + n : l, first = b->transposed ? l : j + n;
+    if (next == 0 || o->causal)
+        return (coming){0};
+    coming c = {.at = ent_matrix_at(b, line, first), .lines = b->transposed ? next : k};
+    c.bytes = (size_t)((const char *)ent_matrix_at(b, line, first + (b->transposed ? k : next)) - c.at);
+    c.stride = (size_t)((const char *)ent_matrix_at(b, line + 1, first) - c.at);
+    c.end = c.at + c.bytes;
+    c.per_tile = (c.lines * ((c.bytes + 63) / 64) + tiles - 1) / tiles;
+    return c;
+}
+
+static inline void fetch(coming *c)
+{
+    for (size_t i = 0; i < c->per_tile && c->lines > 0; i++) {
+        __builtin_prefetch(c->at, 0, 2);
+        c->at += 64;
+        if (c->at >= c->end) {
+            c->end += c->stride;
+            c->at = c->end - c->bytes;
+            c->lines--;
+        }
+    }
 }
 
 static void tiles(const ent_product *p, ent_packed from, size_t i, size_t m, size_t j, size_t n, size_t k, size_t l)
 {
     const ent_product_kernels *kernels = ent_kernels_get()->products;
     const operands *o = p->context;
-    const size_t next = j + n < p->n ? (p->n - j - n < n ? p->n - j - n : n) : 0, lines = o->b.transposed ? next : k;
+    const size_t down = (m + kernels->rows - 1) / kernels->rows, along = (n + kernels->columns - 1) / kernels->columns;
+    coming c = coming_after(o, p, j, n, l, k, down * along);
     for (size_t r = 0; r < m; r += kernels->rows) {
         const size_t rows = m - r < kernels->rows ? m - r : kernels->rows;
-        if (next)
-            fetch(&o->b, j + n, next, l, k, lines * r / m, lines * (r + rows) / m);
         const extent x = extent_of(o, p, i + r, rows);
         const size_t first = x.first > l ? (x.first - l < k ? x.first - l : k) : 0;
         const size_t end = x.end > l ? (x.end - l < k ? x.end - l : k) : 0, terms = end > first ? end - first : 0;
-        for (size_t s = 0; s < n && j + s < x.columns; s += kernels->columns)
+        for (size_t s = 0; s < n && j + s < x.columns; s += kernels->columns) {
+            fetch(&c);
             kernels->tile(o->c + (i + r) * o->ldc + j + s, o->ldc, rows,
                           n - s < kernels->columns ? n - s : kernels->columns, terms,
                           from.a + r * k + first * kernels->rows, from.b + s * k + first * kernels->columns, o->alpha,
                           l == 0 ? o->beta : 1);
+        }
     }
 }
 
