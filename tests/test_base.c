@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/arena.h"
@@ -133,12 +134,33 @@ static void counting_arena_counts_alike(void **state)
     ent_arena_free(counting);
 }
 
+static void numbers_are_aligned_and_refuse_what_is_not_there(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, 1, 100, ((size_t)4 << 20) - 1, (size_t)4 << 20, ((size_t)6 << 20) + 5};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *p;
+        assert_int_equal(ent_numbers(&p, sizes[i], "numbers"), ENT_OK);
+        assert_int_equal((uintptr_t)p % (sizes[i] < (4 << 20) ? 64 : 2 << 20), 0);
+        memset(p, 1, sizes[i]);
+        free(p);
+    }
+    void *p;
+    assert_int_equal(ent_numbers(&p, SIZE_MAX - 5, "numbers"), ENT_ENOMEM);
+    assert_null(p);
+    assert_string_equal(ent_message(), "out of memory: 18446744073709551610 bytes for numbers");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(message_is_one_line),         cmocka_unit_test(allocation_refuses_overflow),
-        cmocka_unit_test(philox_known_answers),        cmocka_unit_test(draws_are_uniform_and_normal),
-        cmocka_unit_test(storage_types_convert),       cmocka_unit_test(arena_rewinds_into_the_same_memory),
+        cmocka_unit_test(message_is_one_line),
+        cmocka_unit_test(allocation_refuses_overflow),
+        cmocka_unit_test(numbers_are_aligned_and_refuse_what_is_not_there),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(draws_are_uniform_and_normal),
+        cmocka_unit_test(storage_types_convert),
+        cmocka_unit_test(arena_rewinds_into_the_same_memory),
         cmocka_unit_test(counting_arena_counts_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,10 +48,8 @@ static ent_status need_scratch(ent_tape *tape, size_t bytes)
         tape->scratch_peak = bytes;
     if (tape->planning || bytes <= tape->scratch_size)
         return ENT_OK;
-    bytes = (bytes + 63) / 64 * 64;
-    void *p = aligned_alloc(64, bytes);
-    if (p == NULL)
-        return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes of scratch", bytes);
+    void *p;
+    ENT_TRY(ent_numbers(&p, bytes, "scratch"));
     free(tape->scratch);
     tape->scratch = p;
     tape->scratch_size = bytes;

@@ -57,10 +57,10 @@ static ent_status add_block(ent_arena *arena, size_t bytes)
         size = arena->want;
     block *b;
     ENT_TRY(ent_calloc(&b, 1, sizeof *b, arena->what));
-    b->memory = aligned_alloc(ALIGNMENT, size);
-    if (b->memory == NULL) {
+    const ent_status st = ent_numbers(&b->memory, size, arena->what);
+    if (st != ENT_OK) {
         free(b);
-        return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes for %s", size, arena->what);
+        return st;
     }
     b->size = size;
     if (arena->current) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 ent_status ent_calloc(void *out, size_t count, size_t size, const char *what)
 {
@@ -15,6 +16,21 @@ ent_status ent_calloc(void *out, size_t count, size_t size, const char *what)
     memcpy(out, &p, sizeof p);
     if (p == NULL)
         return ent_fail(ENT_ENOMEM, "out of memory: %zu x %zu bytes for %s", count, size, what);
+    return ENT_OK;
+}
+
+ent_status ent_numbers(void *out, size_t bytes, const char *what)
+{
+    enum { LINE = 64, PAGE = 2 << 20 };
+    const size_t unit = bytes < 2 * PAGE ? LINE : PAGE;
+    void *p = bytes <= PTRDIFF_MAX - PAGE ? aligned_alloc(unit, (bytes + unit - 1) / unit * unit) : NULL;
+    memcpy(out, &p, sizeof p);
+    if (p == NULL)
+        return ent_fail(ENT_ENOMEM, "out of memory: %zu bytes for %s", bytes, what);
+#ifdef MADV_HUGEPAGE
+    if (unit == PAGE)
+        madvise(p, bytes, MADV_HUGEPAGE); /* a wish: small pages serve too */
+#endif
     return ENT_OK;
 }
 

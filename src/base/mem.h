@@ -10,6 +10,10 @@
  * The caller frees with free(). A size of zero gives a valid pointer. */
 ent_status ent_calloc(void *out, size_t count, size_t size, const char *what);
 
+/* *out = `bytes` for numbers that are gone through again and again: 64-byte aligned, not initialised, on large pages
+ * where they are large and the system has such. ENT_ENOMEM, naming `what`. The caller frees with free(). */
+ent_status ent_numbers(void *out, size_t bytes, const char *what);
+
 /* Grows *array (elements of `size` bytes, *capacity of them) so that it holds `needed`; doubles, keeps contents. */
 ent_status ent_grow(void *array, size_t *capacity, size_t needed, size_t size, const char *what);
 
