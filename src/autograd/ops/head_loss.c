@@ -5,7 +5,8 @@
 #include "src/kernel/kernels.h"
 #include "src/tensor/gemm.h"
 
-enum { CHUNK = 256 };
+/* A weight is packed once for each chunk; logits of 64 MiB at most, or of 256 rows. */
+enum { CHUNK = 256, LARGE_CHUNK = 512, LARGE_IF = 32768 };
 
 static ent_head_chunk chunk_at(const ent_node *node, size_t first)
 {
@@ -94,7 +95,9 @@ ent_status ent_head_loss_begin(ent_node **out, ent_tape *tape, const ent_op *op,
     ENT_TRY(ent_node_new(out, tape, op, in, n_in, ctx_bytes));
     ent_head_loss *ctx = (*out)->ctx;
     ctx->targets = targets;
-    ctx->chunk = n < CHUNK ? n : CHUNK;
+    ctx->chunk = w->shape[0] <= LARGE_IF ? LARGE_CHUNK : CHUNK;
+    if (n < ctx->chunk)
+        ctx->chunk = n;
     ctx->row_bytes = row_bytes;
     ENT_TRY(ent_tape_buffer(&ctx->rows, tape, n * sizeof *ctx->rows));
     if (ent_tape_recording(tape) && h->requires_grad)

@@ -1,7 +1,7 @@
 /* What losses of logits z = w h share, with h (T, C) and w (V, C) the first two inputs of their node: tokens with a
- * target are gathered CHUNK at a time, so that logits of at most CHUNK x V exist. Forward goes on to the gradient of h
- * at once, while the logits are there; the gradient of w, wanted only in full training, computes them again in
- * backward.
+ * target are gathered a chunk at a time, 256 or 512 of them, so that no more logits exist. Forward goes on to the
+ * gradient of h at once, while the logits are there; the gradient of w, wanted only in full training, computes them
+ * again in backward.
  */
 #ifndef ENT_AUTOGRAD_OPS_HEAD_LOSS_H
 #define ENT_AUTOGRAD_OPS_HEAD_LOSS_H
@@ -17,7 +17,7 @@ typedef struct ent_head_loss { /* how the operator's ctx begins */
     const int32_t *targets;
     size_t *rows; /* tokens that have a target, in order */
     size_t n_rows;
-    size_t chunk;         /* rows at a time: CHUNK, or all tokens */
+    size_t chunk;         /* rows at a time, or all tokens */
     ent_real *dh;         /* d(loss)/dh of those rows: (n_rows, C); NULL if not wanted */
     size_t row_bytes;     /* of what the operator knows of a row, which begins with its loss, a double */
     size_t product_bytes; /* of scratch, for products */
