@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/bench_roof.h"
 #include "launch/report.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
@@ -116,6 +115,13 @@ static ent_status open_trainer(ent_bench *b)
     return ent_trainer_new(&b->trainer, b->model.decoder, b->comm, &options);
 }
 
+static ent_status choose_roof(ent_bench *b)
+{
+    ENT_TRY(b->comm->barrier(b->comm));
+    return ent_comm_agree(b->comm, ent_roof_choose(&b->roof, ent_decoder_params(b->model.decoder),
+                                                   (size_t)b->options->config->data.seq_len, 0.05));
+}
+
 /* All ranks measure at once, as they work at once. What that takes of memory isn't the step's. */
 static ent_status measure_roof(ent_bench *b)
 {
@@ -124,8 +130,7 @@ static ent_status measure_roof(ent_bench *b)
     const double peak = ent_resident_peak();
     b->peak = b->done && peak > b->peak ? peak : b->peak;
     ENT_TRY(b->comm->barrier(b->comm));
-    const ent_status st =
-        ent_roof_measure(mine, ent_decoder_params(b->model.decoder), (size_t)b->options->config->data.seq_len, 0.1);
+    const ent_status st = ent_roof_measure(mine, &b->roof, 0.4);
     ENT_TRY(ent_comm_agree(b->comm, st));
     for (int i = 0; i < ENT_N_FLOPS; i++)
         rates[i] = (int64_t)mine[i];
@@ -186,7 +191,8 @@ ent_status ent_bench_open(ent_bench *b, const ent_bench_options *options, ent_co
     ent_plan_memory(&b->plan, b->model.decoder, &b->model.config, b->trainer, (size_t)options->config->data.seq_len);
     b->plan.program = program;
     b->plan.file_cache = (double)(options->config->training.batch_size * options->config->data.seq_len) * 8;
-    ent_resident_forget_peak(); /* of what calibration took */
+    ENT_TRY(choose_roof(b));
+    ent_resident_forget_peak(); /* of what calibration and that took */
     ENT_TRY(one_step(b, &warm, &seconds));
     return measure_roof(b);
 }

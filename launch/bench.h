@@ -4,6 +4,7 @@
 
 #include "io/json.h"
 #include "launch/bench_options.h"
+#include "launch/bench_roof.h"
 #include "launch/bench_shape.h"
 #include "launch/model.h"
 #include "launch/placement.h"
@@ -20,6 +21,7 @@ typedef struct ent_bench {
     ent_bench_weights weights;
     ent_trainer *trainer;
     int32_t *ids, *targets, *doc_start; /* of all units; doc_start of one */
+    ent_roof roof;
     /* Operations a second of the whole world, before the first step and after each: what else the machine does changes
      * with time. 0: none of that kind run. */
     double (*roofs)[ENT_N_FLOPS];

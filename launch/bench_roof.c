@@ -8,7 +8,7 @@
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
-enum { SQUARE = 1024, MOST_RUNS = 64 };
+enum { SQUARE = 1024, MOST_RUNS = 64, MOST_PRODUCTS = 65 }; /* a model has about four shapes */
 
 /* Two matrices of random-looking numbers beside the weight: in memory that goes back to the system at once. */
 typedef struct operands {
@@ -38,8 +38,6 @@ static void give_back(operands *o)
     munmap(o->x, o->bytes);
 }
 
-typedef enum { FORWARD, BACKWARD, SQUARES } product_kind;
-
 static void square(void *context, size_t begin, size_t end)
 {
     const operands *o = context;
@@ -51,16 +49,16 @@ static void square(void *context, size_t begin, size_t end)
 }
 
 /* One product: operations it took. */
-static double run_once(const operands *o, const ent_tensor *w, product_kind kind)
+static double run_once(const operands *o, const ent_roof_product *p)
 {
-    if (kind == SQUARES) {
+    if (p->direction == ENT_ROOF_SQUARES) {
         ent_tiles((size_t)ent_threads(), 1, square, (void *)o);
         return 2.0 * SQUARE * SQUARE * SQUARE * ent_threads();
     }
-    if (kind == FORWARD)
-        ent_gemm_weight(o->y, o->rows, o->x, w, true, 0, o->scratch);
+    if (p->direction == ENT_ROOF_FORWARD)
+        ent_gemm_weight(o->y, o->rows, o->x, p->weight, true, 0, o->scratch);
     else
-        ent_gemm_weight(o->x, o->rows, o->y, w, false, 0, o->scratch);
+        ent_gemm_weight(o->x, o->rows, o->y, p->weight, false, 0, o->scratch);
     return 2.0 * (double)o->rows * (double)o->in * (double)o->out;
 }
 
@@ -70,44 +68,19 @@ static int compare_rates(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median_rate(const operands *o, const ent_tensor *w, product_kind kind, double seconds)
+static double median_rate(const operands *o, const ent_roof_product *p, double seconds)
 {
     double rates[MOST_RUNS];
     size_t runs = 0;
-    run_once(o, w, kind);
+    run_once(o, p);
     const double until = ent_now() + seconds;
     for (double begin = ent_now(); runs < MOST_RUNS && (runs < 3 || begin < until);) {
-        const double operations = run_once(o, w, kind), end = ent_now();
+        const double operations = run_once(o, p), end = ent_now();
         rates[runs++] = operations / (end - begin);
         begin = end;
     }
     qsort(rates, runs, sizeof *rates, compare_rates);
     return rates[runs / 2];
-}
-
-static ent_status try_weight(double *best, const ent_tensor *w, size_t rows, double seconds)
-{
-    operands o;
-    size_t scratch;
-    const size_t out = w->shape[0], in = w->shape[1], few = out > 16384 && rows > 256 ? 256 : rows;
-    ENT_TRY(ent_gemm_weight_plan(&scratch, w, few));
-    ENT_TRY(take(&o, few, in, out, scratch));
-    for (product_kind kind = FORWARD; kind <= BACKWARD; kind++) {
-        const double rate = median_rate(&o, w, kind, seconds);
-        *best = rate > *best ? rate : *best;
-    }
-    give_back(&o);
-    return ENT_OK;
-}
-
-static ent_status try_squares(double *best, double seconds)
-{
-    operands o;
-    ENT_TRY(take(&o, SQUARE, 2 * SQUARE, (size_t)ent_threads() * SQUARE, 0));
-    const double rate = median_rate(&o, NULL, SQUARES, seconds);
-    *best = rate > *best ? rate : *best;
-    give_back(&o);
-    return ENT_OK;
 }
 
 static bool is_new_shape(const ent_params *params, size_t i)
@@ -126,14 +99,62 @@ static ent_flop_kind kind_of(const ent_tensor *w)
     return kinds[w->compute];
 }
 
-ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_params *params, size_t rows, double seconds)
+/* *rate = the median of some runs. */
+static ent_status try(double *rate, const ent_roof_product *p, double seconds)
 {
-    for (int i = 0; i < ENT_N_FLOPS; i++)
+    enum { LONG = 32768, FEW = 256 }; /* so many rows of logits at a time there are in training */
+    const ent_tensor *w = p->weight;
+    const size_t rows = w == NULL ? SQUARE : w->shape[0] > LONG && p->rows > FEW ? FEW : p->rows;
+    operands o;
+    size_t scratch = 0;
+    if (w)
+        ENT_TRY(ent_gemm_weight_plan(&scratch, w, rows));
+    ENT_TRY(take(&o, rows, w ? w->shape[1] : 2 * SQUARE, w ? w->shape[0] : (size_t)ent_threads() * SQUARE, scratch));
+    *rate = median_rate(&o, p, seconds);
+    give_back(&o);
+    return ENT_OK;
+}
+
+/* Three looks at each, in turn, so that a slow moment of the machine is not taken for a slow product. */
+static ent_status choose(ent_roof *roof, const ent_roof_product *products, size_t n, double seconds)
+{
+    double rates[MOST_PRODUCTS][3], best[ENT_N_FLOPS] = {0};
+    for (size_t look = 0; look < 3; look++)
+        for (size_t i = 0; i < n; i++)
+            ENT_TRY(try(&rates[i][look], &products[i], seconds));
+    for (size_t i = 0; i < n; i++) {
+        const ent_flop_kind kind = products[i].weight ? kind_of(products[i].weight) : ENT_FLOPS_FP32;
+        qsort(rates[i], 3, sizeof **rates, compare_rates);
+        if (rates[i][1] > best[kind]) {
+            best[kind] = rates[i][1];
+            roof->of[kind] = products[i];
+        }
+    }
+    return ENT_OK;
+}
+
+ent_status ent_roof_choose(ent_roof *out, const ent_params *params, size_t rows, double seconds)
+{
+    ent_roof_product products[MOST_PRODUCTS] = {{.direction = ENT_ROOF_SQUARES, .rows = SQUARE}};
+    size_t n = 1;
+    *out = (ent_roof){0};
+    for (size_t i = 0; i < params->count && n + 2 <= MOST_PRODUCTS; i++)
+        if (is_new_shape(params, i)) {
+            const ent_tensor *w = &params->items[i]->tensor;
+            products[n++] = (ent_roof_product){w, ENT_ROOF_FORWARD, rows};
+            products[n++] = (ent_roof_product){w, ENT_ROOF_BACKWARD, rows};
+        }
+    return choose(out, products, n, seconds);
+}
+
+ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_roof *roof, double seconds)
+{
+    for (int i = 0; i < ENT_N_FLOPS; i++) {
         out[i] = 0;
-    for (size_t i = 0; i < params->count; i++)
-        if (is_new_shape(params, i))
-            ENT_TRY(try_weight(&out[kind_of(&params->items[i]->tensor)], &params->items[i]->tensor, rows, seconds));
-    return try_squares(&out[ENT_FLOPS_FP32], seconds);
+        if (roof->of[i].rows)
+            ENT_TRY(try(&out[i], &roof->of[i], seconds));
+    }
+    return ENT_OK;
 }
 
 static void warm_thread(void *context, size_t begin, size_t end)

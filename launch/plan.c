@@ -81,6 +81,7 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     const ent_run_options dry = {.dry_run = true, .quiet = true};
     const size_t seq_len = (size_t)config->data.seq_len;
     double roofs[ENT_N_FLOPS];
+    ent_roof roof;
     *p = (ent_run_plan){.options = *options};
     ENT_TRY(ent_place(&p->run.place, comm, config->compute.threads));
     ent_set_threads(p->run.place.threads);
@@ -98,7 +99,8 @@ ent_status ent_plan_make(ent_run_plan *p, const ent_config *config, ent_comm *co
     p->unit_flops = ent_plan_unit(&m->config, m->lora.r ? &m->lora : NULL, p->unit_tokens, p->unit_tokens - 1,
                                   config->compute.recompute == ENT_RECOMPUTE_LAYER);
     add_teachers(p, m->lora.r != 0 && !ent_lora_saves(&m->lora, "lm_head"));
-    ENT_TRY(ent_roof_measure(roofs, ent_decoder_params(m->decoder), seq_len, 0.3));
+    ENT_TRY(ent_roof_choose(&roof, ent_decoder_params(m->decoder), seq_len, 0.05));
+    ENT_TRY(ent_roof_measure(roofs, &roof, 0.4));
     p->fp32_roof = roofs[ENT_FLOPS_FP32];
     p->roof = roofs[config->compute.precision]; /* kinds of operations stand in the order of precisions */
     p->unit_at_roof = p->unit_flops.frozen / p->roof + p->unit_flops.other / p->fp32_roof;
