@@ -33,6 +33,15 @@ sleep 0.1; kill -USR1 $tracer; wait $tracer; code=$?
 [ $code = 9 ] && ok "a signal is passed on" || bad "a signal is passed on: exit code $code"
 grep -q '"name": "pause".*"error": "ERESTARTNOHAND"' w.json && ok "the interrupted call" || bad "the interrupted call"
 
+# the peak of a process is of all the programs it ran; a call of another architecture isn't told as one of ours
+"${trace[@]}" record -o large.json -- "$busy" shrinking
+grep -A1 '"processes"' large.json | grep -qE '"max_rss_kb": [5-9][0-9]{4},' && ok "the peak before an exec" || bad "the peak before an exec: $(grep -A1 '"processes"' large.json)"
+if [ "$(uname -m)" = x86_64 ] && "$busy" foreign 2>/dev/null; then # kernels may have no such door
+  "${trace[@]}" record -o foreign.json -- "$busy" foreign
+  grep -q '"name": "syscall_0x14", "args": \[\["arg1", ' foreign.json && ! grep -q writev foreign.json &&
+    ok "a 32-bit call" || bad "a 32-bit call: $(grep -E 'writev|syscall_' foreign.json)"
+fi
+
 # without -f, only the first thread
 "${trace[@]}" record -o one.json -- "$busy" children >/dev/null
 [ "$(grep -o '"tid": [0-9]*' one.json | sort -u | wc -l)" = 1 ] && ok "without -f one thread" || bad "without -f one thread"
