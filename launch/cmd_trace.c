@@ -83,12 +83,13 @@ static ent_status place_of_rank(char **out, const char *path, int rank)
 
 static int record(const record_arguments *a, char **program)
 {
-    ent_trace trace;
+    ent_trace trace = {0};
     ent_text report = {0};
     char *path = NULL;
     ent_status st;
+    ENT_GO(place_of_rank(&path, a->out, ent_trace_mpi_rank()));
+    ENT_GO(ent_path_check_place(path)); /* before the program does its work */
     ENT_GO(ent_trace_record(&trace, program, &a->options));
-    ENT_GO(place_of_rank(&path, a->out, trace.rank));
     ENT_GO(ent_trace_write(path, &trace, a->format, a->timing));
     if (a->summary)
         ENT_GO(print(&report, stderr, ent_trace_summary(&report, &trace)));

@@ -24,6 +24,10 @@ check "the whole" "$BIN/entrenar-train" "$config" "${set[@]}" --set training.out
 check "the second half is that of the whole" cmp <(tail -10 whole.jsonl) <(tail -n +2 half.jsonl)
 "$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/never" --trace no/folder.jsonl >log 2>&1 && bad "no folder: accepted" ||
   { grep -q 'no/folder.jsonl: No such file' log && [ ! -e never/metrics.jsonl ] && ok "no folder: refused before work" || bad "no folder: $(cat log)"; }
+mkdir taken
+"$BIN/entrenar-train" "$config" "${set[@]}" --set training.output_dir="$WORK/never" --trace taken >log 2>&1 && bad "a folder in its place: accepted" ||
+  { grep -q 'taken: expected a place for a file, found a folder' log && [ ! -e never/metrics.jsonl ] && ok "a folder in its place: refused before work" ||
+    bad "a folder in its place: $(cat log)"; }
 
 # A trace a rank: the program's own part of both runs is the same.
 for run in a b; do

@@ -73,7 +73,14 @@ refused "no such program" 'entrenar: nowhere: no such program in PATH' "${trace[
 refused "no program" 'expected a program' "${trace[@]}" record -o n.json --
 refused "not executable" 'Permission denied' "${trace[@]}" record -o n.json -- ./true.json
 [ -e n.json ] && bad "a failed record leaves a file" || ok "a failed record leaves no file"
-refused "no folder" 'No such file' "${trace[@]}" record -o no/n.json -- true
+refused "an empty name" 'expected a program, found ""' "${trace[@]}" record -o n.json -- ''
+mkdir -p there/echo; mkfifo pipe; ln -s true.json link.json; place() { refused "$1" "$3" "${trace[@]}" record -o "$2" -- touch ran; }
+place "no folder" no/n.json 'no/n.json: No such file'
+place "a folder in its place" there 'there: expected a place for a file, found a folder'
+place "a pipe in its place" pipe 'pipe: expected a place for a file, found a device, pipe or socket'
+place "a link in its place" link.json 'link.json: expected a place for a file, found a symbolic link'
+[ -e ran ] && bad "what can't be written down runs" || ok "what can't be written down doesn't run"
+PATH="$PWD/there:$PATH" "${trace[@]}" record -o folder.json -- echo found | grep -q found && ok "folders in PATH are no programs" || bad "folders in PATH"
 refused "a format" 'expected v1 or v1-raw, found v2' "${trace[@]}" record --format v2 -- true
 echo '{"format": "other", "syscalls": []}' >other.json
 refused "another file" 'other.json: expected a trace' "${trace[@]}" summary other.json
