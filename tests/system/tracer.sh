@@ -42,6 +42,11 @@ if [ "$(uname -m)" = x86_64 ] && "$busy" foreign 2>/dev/null; then # kernels may
     ok "a 32-bit call" || bad "a 32-bit call: $(grep -E 'writev|syscall_' foreign.json)"
 fi
 
+# words are bytes
+"${trace[@]}" record -o bytes.json -- echo $'\xff\xc3\xa9' 'a\b' $'\xc3\xa9' >/dev/null
+check "words that are not UTF-8" python3 -c 'import json; assert json.load(open("bytes.json"))["program"][1:] == [r"\377\303\251", r"a\b", "\u00e9"]'
+check "its table" "${trace[@]}" summary bytes.json
+
 # without -f, only the first thread
 "${trace[@]}" record -o one.json -- "$busy" children >/dev/null
 [ "$(grep -o '"tid": [0-9]*' one.json | sort -u | wc -l)" = 1 ] && ok "without -f one thread" || bad "without -f one thread"
