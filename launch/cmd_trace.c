@@ -38,7 +38,8 @@ static const char help_text[] =
     "either.\n"
     "          Numeric traces (entrenar-train --trace): bit for bit, or between kinds of CPU within a tolerance.\n"
     "  --strict   every call\n"
-    "assert    exits 1 if a rule of RULES.toml is broken (as in golden_traces/rules/)\n"
+    "assert    exits 1 if a rule of RULES.toml is broken (as in golden_traces/rules/); `assert --help` tells what\n"
+    "          can stand there\n"
     "patterns  tells of habits that cost time, in the traces of one run, one a rank; --steps: how many it made\n";
 
 static int failed(void)
@@ -260,6 +261,16 @@ static int cmd_patterns(int argc, char **argv)
     return patterns(argv + i, (size_t)(argc - i), steps) == ENT_OK ? ENT_EXIT_DONE : failed();
 }
 
+static int help(const char *command)
+{
+    ent_text rules = {0};
+    if (strcmp(command, "assert") == 0)
+        ent_rules_help(&rules);
+    else
+        ent_text_put(&rules, help_text);
+    return print(&rules, stdout, ENT_OK) == ENT_OK ? ENT_EXIT_DONE : failed();
+}
+
 int ent_cmd_trace(int argc, char **argv)
 {
     static const struct {
@@ -271,10 +282,8 @@ int ent_cmd_trace(int argc, char **argv)
                     {"assert", cmd_assert},
                     {"patterns", cmd_patterns}};
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-                     (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)))) {
-        fputs(help_text, stdout);
-        return ENT_EXIT_DONE;
-    }
+                     (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))))
+        return help(argv[1]);
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

@@ -71,6 +71,11 @@ P
 "${trace[@]}" record -o true.json -- /bin/true
 grep '"name": "openat"' true.json | grep -q 'ld.so.cache.*"stage": "loader"' && ok "the loader is told apart" || bad "the loader is told apart"
 
+# what rules can say
+"${trace[@]}" assert --help >help; for word in max_duration_ms tracking_mode 'type = "anti_pattern"' threshold 'calls("REGEX")' wall_ms; do
+  grep -qF "$word" help && ok "help: $word" || bad "help: no $word"
+done
+
 # errors
 refused() { local what=$1 expected=$2; shift 2
   "$@" >"$WORK/log" 2>&1 && bad "$what: accepted" || { grep -q "$expected" "$WORK/log" && ok "$what" || bad "$what: $(cat "$WORK/log")"; }; }
