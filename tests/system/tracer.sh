@@ -68,6 +68,18 @@ for call in trace["syscalls"]:
     for arg in call["args"]:
         assert arg.startswith("0x") or (call["name"] == "openat" and arg.startswith('"/')), call
 P
+"${trace[@]}" record --format v1-raw -o hosts.json -- cat /etc/hostname >hosts.out
+python3 - <<'P' # as renacer leaves it: behind the program's output, indented by serde, from behind the execve on
+import json
+trace = json.load(open("hosts.json"))
+del trace["syscalls"][0]
+trace["summary"]["total_syscalls"] -= 1
+open("users.json", "w").write(open("hosts.out").read() + '{\n  "version": "x"}\n' + json.dumps(trace, indent=2) + "\n")
+P
+"${trace[@]}" record -o hosts.json -- cat /etc/hostname >hosts.out
+check "a user's file of renacer" "${trace[@]}" compare users.json hosts.json
+"${trace[@]}" record -o other.json -- cat /etc/passwd >hosts.out
+"${trace[@]}" compare users.json other.json >log 2>&1 && bad "another program than the user's" || ok "another program than the user's"
 "${trace[@]}" record -o true.json -- /bin/true
 grep '"name": "openat"' true.json | grep -q 'ld.so.cache.*"stage": "loader"' && ok "the loader is told apart" || bad "the loader is told apart"
 
@@ -94,6 +106,8 @@ PATH="$PWD/there:$PATH" "${trace[@]}" record -o folder.json -- echo found | grep
 refused "a format" 'expected v1 or v1-raw, found v2' "${trace[@]}" record --format v2 -- true
 echo '{"format": "other", "syscalls": []}' >other.json
 refused "another file" 'other.json: expected a trace' "${trace[@]}" summary other.json
+(echo before; cat true.json) >before.json
+refused "something before a trace" 'before.json: expected a trace alone' "${trace[@]}" summary before.json
 head -c 700 true.json >cut.json
 refused "a file cut off" 'cut.json: line' "${trace[@]}" summary cut.json
 "${trace[@]}" summary true.json >table && head -1 table | grep -q '% time     seconds  usecs/call     calls    errors syscall' && ok "the table" || bad "the table"
