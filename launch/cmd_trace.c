@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/path.h"
 #include "io/text.h"
@@ -133,13 +134,30 @@ static int cmd_record(int argc, char **argv)
     return record(&a, argv + i);
 }
 
+/* Something that can be read once only: a pipe, a device. */
+static bool is_stream(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+/* Reads a trace of calls, *trace as ent_trace_read has it. */
+static ent_status read_calls(ent_trace *trace, const char *path)
+{
+    bool numeric;
+    const ent_status st = ent_trace_read(trace, path);
+    if (st == ENT_EFORMAT && !is_stream(path) && ent_numeric_is_trace(&numeric, path) == ENT_OK && numeric)
+        return ent_fail(ENT_EFORMAT, "%s: expected a trace of calls, found a numeric one, for `compare` alone", path);
+    return st;
+}
+
 static int cmd_summary(int argc, char **argv)
 {
     ent_trace trace;
     ent_text report = {0};
     if (argc != 2)
         return wrong_usage("summary: expected one file", "");
-    ent_status st = ent_trace_read(&trace, argv[1]);
+    ent_status st = read_calls(&trace, argv[1]);
     if (st == ENT_OK)
         st = print(&report, stdout, ent_trace_summary(&report, &trace));
     ent_trace_clear(&trace);
@@ -162,10 +180,15 @@ static ent_status compare_calls(ent_text *report, bool *equal, char *const files
 static ent_status compare(ent_text *report, bool *equal, char *const files[2], bool strict)
 {
     bool numeric[2];
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        if (is_stream(files[i]))
+            return ent_fail(ENT_EIO, "%s: expected a file, which is looked at twice, found a pipe or device", files[i]);
         ENT_TRY(ent_numeric_is_trace(&numeric[i], files[i]));
+    }
     if (numeric[0] != numeric[1])
         return ent_fail(ENT_EFORMAT, "%s is a numeric trace, %s is not", files[numeric[1]], files[numeric[0]]);
+    if (numeric[0] && strict)
+        return ent_fail(ENT_EINVAL, "--strict is for traces of calls, %s is a numeric one", files[0]);
     return numeric[0] ? ent_numeric_compare(report, equal, files[0], files[1])
                       : compare_calls(report, equal, files, strict);
 }
@@ -213,7 +236,7 @@ static int cmd_assert(int argc, char **argv)
     if (file == NULL || rules_file == NULL)
         return wrong_usage("assert: expected FILE --rules RULES.toml", "");
     ENT_GO(ent_rules_read(&rules, rules_file));
-    ENT_GO(ent_trace_read(&trace, file));
+    ENT_GO(read_calls(&trace, file));
     ENT_GO(print(&report, stdout, ent_rules_check(&report, &failures, rules, &trace)));
 done:
     ent_rules_free(rules);
@@ -234,7 +257,7 @@ static ent_status patterns(char *const *files, size_t n, int64_t steps)
     ENT_GO(ent_calloc(&list, n, sizeof *list, "traces"));
     for (; read < n; read++) {
         list[read] = &traces[read];
-        ENT_GO(ent_trace_read(&traces[read], files[read]));
+        ENT_GO(read_calls(&traces[read], files[read]));
     }
     ENT_GO(print(&report, stdout, ent_trace_patterns(&report, list, n, steps)));
 done:

@@ -79,5 +79,11 @@ sed 's/"kernel": "[^"]*"/"kernel": "another CPU"/; s/"params": "...../"params": 
 check "other bits, on another CPU" trace compare "$golden/numeric/training_loop.jsonl" other.jsonl
 head -20 t.jsonl >short.jsonl
 fails "steps that are missing" 'expected steps 1 to 30, found 1 to 19' trace compare "$golden/numeric/training_loop.jsonl" short.jsonl
+for command in summary patterns "assert --rules $golden/rules/training_loop.toml"; do
+  fails "numbers, ${command%% *}" 'entrenar: t.jsonl: expected a trace of calls, found a numeric one' trace $command t.jsonl
+done
+fails "a pipe" '^entrenar: /dev/fd/[0-9]+: expected a file, .* found a pipe' trace compare <(cat model_io.json) model_io.json
+check "a pipe's table" trace summary <(cat model_io.json)
+fails "numbers, strictly" 'entrenar: --strict is for traces of calls, t.jsonl is a numeric one' trace compare --strict t.jsonl t.jsonl
 fails "a trace of calls and one of numbers" 'is a numeric trace' trace compare c.json t.jsonl
 finish
