@@ -8,7 +8,8 @@
  *     - lies under /tmp, /var/tmp or /dev/shm (and not in the folder the program runs in), or
  *     - looks random: its last six are more than a word and then a number ("aB3x9Q", not "epoch10"), or
  *     - has a counterpart in the other trace: of the same length, in a path that is otherwise the same, which looks so.
- *   A path that both traces create or rename so is no temporary one. The name is replaced wherever the trace mentions it.
+ *   A path that both traces create or rename so is no temporary one. The name is replaced wherever the trace mentions
+ * it.
  */
 #ifndef ENT_TRACE_VARYING_H
 #define ENT_TRACE_VARYING_H
