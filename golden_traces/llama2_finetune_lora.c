@@ -247,7 +247,7 @@ done:
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: llama2_finetune_lora [--rank R] [--alpha A] [--epochs N] [--trace FILE]\n");
+    fprintf(stderr, "usage: llama2_finetune_lora [--rank R] [--alpha A] [--epochs N] [--trace FILE]; 1 to 768\n");
     return 2;
 }
 
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
     mallopt(M_TOP_PAD, 64 << 20); /* the heap grows in large steps, and stays */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    if (run(&o) != ENT_OK || fflush(stdout) != 0) {
+    if (run(&o) != ENT_OK || (fflush(stdout) != 0 && ent_fail(ENT_EIO, "standard output: %m") != ENT_OK)) {
         fprintf(stderr, "llama2_finetune_lora: %s\n", ent_message());
         return 1;
     }

@@ -104,16 +104,16 @@ static ent_status run(void)
     return ENT_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     mallopt(M_TOP_PAD, 4 << 20); /* the heap grows once */
-    ent_status st = run();
+    ent_status st = argc == 1 ? run() : ent_fail(ENT_EINVAL, "expected no arguments, found %s", argv[1]);
     for (int i = 0; i < N_FILES; i++)
         if (unlink(files[i]) != 0 && st == ENT_OK)
             st = ent_fail(ENT_EIO, "%s could not be removed", files[i]);
     if (st == ENT_OK)
         printf("\nRemoved the files\n");
-    if (st != ENT_OK || fflush(stdout) != 0) {
+    if (st != ENT_OK || (fflush(stdout) != 0 && ent_fail(ENT_EIO, "standard output: %m") != ENT_OK)) {
         fprintf(stderr, "model_io: %s\n", ent_message());
         return 1;
     }

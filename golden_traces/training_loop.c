@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: training_loop [--trace FILE]\n");
         return 2;
     }
-    if (run(trace) != ENT_OK || fflush(stdout) != 0) {
+    if (run(trace) != ENT_OK || (fflush(stdout) != 0 && ent_fail(ENT_EIO, "standard output: %m") != ENT_OK)) {
         fprintf(stderr, "training_loop: %s\n", ent_message());
         return 1;
     }

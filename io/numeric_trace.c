@@ -1,10 +1,8 @@
 #include "io/numeric_trace.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/atomic_file.h"
 #include "io/digest.h"
@@ -20,17 +18,13 @@ ent_status ent_numeric_trace_new(ent_numeric_trace **out, const char *path, cons
 {
     ent_status st;
     ent_numeric_trace *t = NULL;
-    char *folder = NULL;
     ENT_GO(ent_calloc(&t, 1, sizeof *t, "a trace"));
     ENT_GO(ent_strdup(&t->path, path));
-    ENT_GO(ent_path_folder(&folder, path));
-    if (access(folder, W_OK) != 0)
-        ENT_GO(ent_fail(ENT_EIO, "%s: %s", path, strerror(errno)));
+    ENT_GO(ent_path_check_place(path));
     ent_text_put(&t->text, "{\"format\": \"entrenar-numeric-v1\", \"kernel\": ");
     ent_jsonstring_put(&t->text, kernel, strlen(kernel));
     ent_text_printf(&t->text, ", \"trainable\": %zu}\n", trainable);
 done:
-    free(folder);
     if (st != ENT_OK) {
         ent_numeric_trace_free(t);
         t = NULL;

@@ -22,7 +22,7 @@ typedef struct ent_numeric_step {
 typedef struct ent_numeric_trace ent_numeric_trace;
 
 /* A trace that will be written to `path` (copied). `kernel` names what computes (ent_gemm_kernel()); equal bits are
- * expected only under the same. ENT_EIO if its folder can't be written to; ENT_ENOMEM. */
+ * expected only under the same. ENT_EIO if no file can be made there (ent_path_check_place); ENT_ENOMEM. */
 ent_status ent_numeric_trace_new(ent_numeric_trace **out, const char *path, const char *kernel, size_t trainable);
 
 /* Adds a step, with its n trainable parameters. ENT_ENOMEM. */

@@ -86,6 +86,22 @@ bool ent_path_is_file(const char *path)
     return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
+ent_status ent_path_check_place(const char *path)
+{
+    struct stat status;
+    char *folder;
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return ent_fail(ENT_EIO, "%s: expected a place for a file, found %s", path,
+                        S_ISDIR(status.st_mode)   ? "a folder"
+                        : S_ISLNK(status.st_mode) ? "a symbolic link"
+                                                  : "a device, pipe or socket");
+    ENT_TRY(ent_path_folder(&folder, path));
+    const ent_status st =
+        access(folder, W_OK | X_OK) == 0 ? ENT_OK : ent_fail(ENT_EIO, "%s: %s", path, strerror(errno));
+    free(folder);
+    return st;
+}
+
 ent_status ent_make_dir(const char *path)
 {
     if (mkdir(path, 0777) != 0) {

@@ -25,6 +25,11 @@ bool ent_path_ends_with(const char *path, const char *end);
 bool ent_path_is_folder(const char *path); /* there, and a folder (or a link to one) */
 bool ent_path_is_file(const char *path);   /* there, and something else */
 
+/* Whether a file can be made at `path`, or take the place of one that is there: for what is written at the end of long
+ * work, before it begins. ENT_EIO: the folder is missing or can't be written to, or what stands there is no regular
+ * file (a folder, a device, a link). */
+ent_status ent_path_check_place(const char *path);
+
 /* Makes the folder and the ones above it that are missing, to last. ENT_EIO naming the one that can't be made. */
 ent_status ent_make_dirs(const char *path);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/path.h"
 #include "io/text.h"
@@ -38,7 +39,8 @@ static const char help_text[] =
     "either.\n"
     "          Numeric traces (entrenar-train --trace): bit for bit, or between kinds of CPU within a tolerance.\n"
     "  --strict   every call\n"
-    "assert    exits 1 if a rule of RULES.toml is broken (as in golden_traces/rules/)\n"
+    "assert    exits 1 if a rule of RULES.toml is broken (as in golden_traces/rules/); `assert --help` tells what\n"
+    "          can stand there\n"
     "patterns  tells of habits that cost time, in the traces of one run, one a rank; --steps: how many it made\n";
 
 static int failed(void)
@@ -83,12 +85,13 @@ static ent_status place_of_rank(char **out, const char *path, int rank)
 
 static int record(const record_arguments *a, char **program)
 {
-    ent_trace trace;
+    ent_trace trace = {0};
     ent_text report = {0};
     char *path = NULL;
     ent_status st;
+    ENT_GO(place_of_rank(&path, a->out, ent_trace_mpi_rank()));
+    ENT_GO(ent_path_check_place(path)); /* before the program does its work */
     ENT_GO(ent_trace_record(&trace, program, &a->options));
-    ENT_GO(place_of_rank(&path, a->out, trace.rank));
     ENT_GO(ent_trace_write(path, &trace, a->format, a->timing));
     if (a->summary)
         ENT_GO(print(&report, stderr, ent_trace_summary(&report, &trace)));
@@ -131,13 +134,30 @@ static int cmd_record(int argc, char **argv)
     return record(&a, argv + i);
 }
 
+/* Something that can be read once only: a pipe, a device. */
+static bool is_stream(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+/* Reads a trace of calls, *trace as ent_trace_read has it. */
+static ent_status read_calls(ent_trace *trace, const char *path)
+{
+    bool numeric;
+    const ent_status st = ent_trace_read(trace, path);
+    if (st == ENT_EFORMAT && !is_stream(path) && ent_numeric_is_trace(&numeric, path) == ENT_OK && numeric)
+        return ent_fail(ENT_EFORMAT, "%s: expected a trace of calls, found a numeric one, for `compare` alone", path);
+    return st;
+}
+
 static int cmd_summary(int argc, char **argv)
 {
     ent_trace trace;
     ent_text report = {0};
     if (argc != 2)
         return wrong_usage("summary: expected one file", "");
-    ent_status st = ent_trace_read(&trace, argv[1]);
+    ent_status st = read_calls(&trace, argv[1]);
     if (st == ENT_OK)
         st = print(&report, stdout, ent_trace_summary(&report, &trace));
     ent_trace_clear(&trace);
@@ -160,10 +180,15 @@ static ent_status compare_calls(ent_text *report, bool *equal, char *const files
 static ent_status compare(ent_text *report, bool *equal, char *const files[2], bool strict)
 {
     bool numeric[2];
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        if (is_stream(files[i]))
+            return ent_fail(ENT_EIO, "%s: expected a file, which is looked at twice, found a pipe or device", files[i]);
         ENT_TRY(ent_numeric_is_trace(&numeric[i], files[i]));
+    }
     if (numeric[0] != numeric[1])
         return ent_fail(ENT_EFORMAT, "%s is a numeric trace, %s is not", files[numeric[1]], files[numeric[0]]);
+    if (numeric[0] && strict)
+        return ent_fail(ENT_EINVAL, "--strict is for traces of calls, %s is a numeric one", files[0]);
     return numeric[0] ? ent_numeric_compare(report, equal, files[0], files[1])
                       : compare_calls(report, equal, files, strict);
 }
@@ -211,7 +236,7 @@ static int cmd_assert(int argc, char **argv)
     if (file == NULL || rules_file == NULL)
         return wrong_usage("assert: expected FILE --rules RULES.toml", "");
     ENT_GO(ent_rules_read(&rules, rules_file));
-    ENT_GO(ent_trace_read(&trace, file));
+    ENT_GO(read_calls(&trace, file));
     ENT_GO(print(&report, stdout, ent_rules_check(&report, &failures, rules, &trace)));
 done:
     ent_rules_free(rules);
@@ -232,7 +257,7 @@ static ent_status patterns(char *const *files, size_t n, int64_t steps)
     ENT_GO(ent_calloc(&list, n, sizeof *list, "traces"));
     for (; read < n; read++) {
         list[read] = &traces[read];
-        ENT_GO(ent_trace_read(&traces[read], files[read]));
+        ENT_GO(read_calls(&traces[read], files[read]));
     }
     ENT_GO(print(&report, stdout, ent_trace_patterns(&report, list, n, steps)));
 done:
@@ -259,6 +284,16 @@ static int cmd_patterns(int argc, char **argv)
     return patterns(argv + i, (size_t)(argc - i), steps) == ENT_OK ? ENT_EXIT_DONE : failed();
 }
 
+static int help(const char *command)
+{
+    ent_text rules = {0};
+    if (strcmp(command, "assert") == 0)
+        ent_rules_help(&rules);
+    else
+        ent_text_put(&rules, help_text);
+    return print(&rules, stdout, ENT_OK) == ENT_OK ? ENT_EXIT_DONE : failed();
+}
+
 int ent_cmd_trace(int argc, char **argv)
 {
     static const struct {
@@ -270,10 +305,8 @@ int ent_cmd_trace(int argc, char **argv)
                     {"assert", cmd_assert},
                     {"patterns", cmd_patterns}};
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-                     (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)))) {
-        fputs(help_text, stdout);
-        return ENT_EXIT_DONE;
-    }
+                     (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))))
+        return help(argv[1]);
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

@@ -11,11 +11,14 @@
 #include "src/base/mem.h"
 
 static const char format[] = "entrenar-numeric-v1";
-/* Between kernels, relative. What is rounded to bf16 has steps of 2^-8, which another order of sums takes or not. */
+/* Between kernels, relative. What is rounded to bf16 has steps of 2^-8, to int8 of 1/127 of its row's largest, which
+ * another order of sums takes or not: alpha changed in its seventh digit moves the losses of the golden runs by 4e-4
+ * and 1.5e-3. */
 typedef struct tolerance {
+    const char *kernel; /* what its name has */
     double loss, norm;
 } tolerance;
-static const tolerance of_fp32 = {1e-4, 1e-3}, of_bf16 = {2e-3, 2e-2};
+static const tolerance tolerances[] = {{"int8", 5e-3, 3e-2}, {"bf16", 2e-3, 2e-2}, {"", 1e-4, 1e-3}};
 enum { SHOWN = 10, PLACE = 512 };
 
 typedef struct step {
@@ -38,14 +41,14 @@ static void clear(trace *t)
     *t = (trace){0};
 }
 
-/* A number as %a writes it, and nothing else. */
+/* A finite number as %a writes it, and nothing else. */
 static ent_status read_float(double *out, const ent_json *line, const char *key, const char *where)
 {
     const char *text;
     char *end;
     ENT_TRY(ent_json_get_string(&text, line, key, where));
     *out = strtod(text, &end);
-    if (*text == '\0' || *end || (text[*text == '-'] == '0') != (strpbrk(text, "xX") != NULL))
+    if (strncmp(text + (*text == '-'), "0x", 2) != 0 || *end || !isfinite(*out))
         return ent_fail(ENT_EFORMAT, "%s: %s: expected a hexadecimal float like \"0x1.8p+1\", found \"%.40s\"", where,
                         key, text);
     return ENT_OK;
@@ -139,11 +142,17 @@ static bool step_differs(ent_text *report, const step *a, const step *b, const t
 static bool compare(ent_text *report, const trace *a, const trace *b)
 {
     const bool exact = strcmp(a->kernel, b->kernel) == 0;
-    const tolerance *t = strncmp(a->kernel, "bf16", 4) == 0 ? &of_bf16 : &of_fp32;
-    const size_t common = a->count < b->count ? a->count : b->count;
-    size_t different = 0;
-    for (size_t i = 0; i < common; i++)
-        different += step_differs(report, &a->steps[i], &b->steps[i], exact ? NULL : t, different < SHOWN);
+    const tolerance *t = tolerances;
+    size_t common = 0, different = 0;
+    while (!strstr(a->kernel, t->kernel) && !strstr(b->kernel, t->kernel))
+        t++;
+    for (size_t i = 0; i < a->count; i++) {
+        const int64_t k = a->steps[i].number - b->steps[0].number; /* a run that went on begins later */
+        if (k < 0 || k >= (int64_t)b->count)
+            continue;
+        common++;
+        different += step_differs(report, &a->steps[i], &b->steps[k], exact ? NULL : t, different < SHOWN);
+    }
     if (different > SHOWN)
         ent_text_printf(report, "... %zu more steps differ\n", different - SHOWN);
     bool equal = different == 0;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/path.h"
 #include "src/base/mem.h"
 #include "trace/decode.h"
 #include "trace/source.h"
@@ -21,6 +22,7 @@ typedef struct recorder {
     ent_tasks tasks;
     pid_t main;
     bool running;   /* the program has replaced the process that was made for it */
+    uint32_t arch;  /* the tracer's own: of calls from another (32-bit programs) the table knows nothing */
     int exec_error; /* why it could not */
     int64_t start;  /* ns */
 } recorder;
@@ -63,12 +65,14 @@ static void restore_signals(const struct sigaction old[N_FORWARDED])
 static ent_status find_program(char **out, const char *name)
 {
     const char *path = getenv("PATH");
+    if (*name == '\0')
+        return ent_fail(ENT_EIO, "expected a program, found \"\"");
     if (strchr(name, '/'))
         return access(name, X_OK) == 0 ? ent_strdup(out, name) : ent_fail(ENT_EIO, "%s: %s", name, strerror(errno));
     for (path = path ? path : "/bin:/usr/bin"; *path; path += *path == ':') {
         const size_t n = strcspn(path, ":");
         ENT_TRY(ent_format(out, "%.*s%s%s", (int)n, path, n ? "/" : "./", name));
-        if (access(*out, X_OK) == 0)
+        if (ent_path_is_file(*out) && access(*out, X_OK) == 0)
             return ENT_OK;
         free(*out);
         *out = NULL;
@@ -116,20 +120,34 @@ static ent_status seize(pid_t pid, bool follow)
     return ENT_OK;
 }
 
+/* What is known of a call that a thread begins. */
+static void begin(recorder *r, ent_task *task, const struct __ptrace_syscall_info *info)
+{
+    task->within = true;
+    task->recorded = false;
+    task->begun = now();
+    r->arch = r->running ? r->arch : info->arch;
+    task->syscall = info->arch == r->arch ? ent_syscall_of_number(info->entry.nr) : NULL;
+    for (int i = 0; i < 6; i++)
+        task->args[i] = info->entry.args[i];
+}
+
+static bool replaces_program(const ent_syscall *s)
+{
+    return s && strncmp(s->name, "execve", 6) == 0;
+}
+
 static ent_status enter(recorder *r, ent_task *task, const struct __ptrace_syscall_info *info)
 {
     ent_trace_call *call;
-    const int64_t begun = now();
-    task->within = true;
-    task->recorded = false;
-    task->begun = begun;
-    task->syscall = ent_syscall_of_number(info->entry.nr);
-    for (int i = 0; i < 6; i++)
-        task->args[i] = info->entry.args[i];
+    begin(r, task, info);
+    const int64_t begun = task->begun;
     if (!r->running) { /* the process's own preparations */
-        if (task->syscall == NULL || strcmp(task->syscall->name, "execve") != 0)
+        if (!replaces_program(task->syscall))
             return ENT_OK;
         r->start = begun;
+    } else if (replaces_program(task->syscall)) {
+        ent_task_measure(&r->tasks, task); /* the next program begins with other memory */
     }
     if (task->syscall && (task->syscall->traits & ENT_CALL_NO_RETURN))
         return ENT_OK;
@@ -274,14 +292,20 @@ static ent_status run(recorder *r)
     return ENT_OK;
 }
 
-static ent_status describe(ent_trace *trace, char *const *argv)
+int ent_trace_mpi_rank(void)
 {
     static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    int rank = -1;
+    for (int i = 0; i < 3 && rank < 0; i++)
+        rank = getenv(ranks[i]) ? atoi(getenv(ranks[i])) : -1;
+    return rank;
+}
+
+static ent_status describe(ent_trace *trace, char *const *argv)
+{
     char cwd[PATH_MAX];
     size_t n = 0;
-    *trace = (ent_trace){.rank = -1};
-    for (int i = 0; i < 3 && trace->rank < 0; i++)
-        trace->rank = getenv(ranks[i]) ? atoi(getenv(ranks[i])) : -1;
+    *trace = (ent_trace){.rank = ent_trace_mpi_rank()};
     while (argv[n])
         n++;
     ENT_TRY(ent_calloc(&trace->program, n, sizeof *trace->program, "the program"));

@@ -15,6 +15,9 @@ typedef struct ent_record_options {
     bool source; /* where in the program's source each call was asked for, by its DWARF */
 } ent_record_options;
 
+/* The rank of MPI that launchers give this process; -1: none. */
+int ent_trace_mpi_rank(void);
+
 /* Runs argv (argv[0] looked up in PATH, the list ends with NULL) and fills *trace, which needs no initialisation;
  * ent_trace_clear frees what it holds, also after a failure. ENT_EIO naming a program that can't be started, or why
  * this system lets no process be traced. */

@@ -139,25 +139,51 @@ static const struct key_row {
     bool required;
     take *take;
     const void *context;
+    const char *help;
 } keys[] = {
-    {"name", ANY, true, take_name, NULL},
-    {"type", ANY, true, take_type, types},
-    {"fail_on_violation", ANY, false, take_switch, "warns"},
-    {"enabled", ANY, false, take_switch, NULL},
-    {"max_duration_ms", 1 << ENT_RULE_CRITICAL_PATH, true, take_limit, NULL},
-    {"measure", 1 << ENT_RULE_CRITICAL_PATH, false, take_choice, measures},
-    {"trace_name_pattern", 1 << ENT_RULE_CRITICAL_PATH, false, take_pattern, NULL},
-    {"max_spans", 1 << ENT_RULE_SPAN_COUNT, true, take_count, NULL},
-    {"span_name_pattern", 1 << ENT_RULE_SPAN_COUNT, false, take_pattern, NULL},
-    {"max_bytes", 1 << ENT_RULE_MEMORY_USAGE, true, take_count, NULL},
-    {"tracking_mode", 1 << ENT_RULE_MEMORY_USAGE, false, take_choice, modes},
-    {"pattern", 1 << ENT_RULE_ANTI_PATTERN, true, take_anti_pattern, patterns},
-    {"threshold", 1 << ENT_RULE_ANTI_PATTERN, true, take_limit, &one},
-    {"process_name_pattern", 1 << ENT_RULE_ANTI_PATTERN, false, take_pattern, NULL},
-    {"expression", 1 << ENT_RULE_CUSTOM, true, take_expression, NULL},
+    {"name", ANY, true, take_name, NULL, "what the report calls the rule"},
+    {"type", ANY, true, take_type, types, "what it looks at, see below"},
+    {"fail_on_violation", ANY, false, take_switch, "warns", "false: what breaks the rule is a warning; default true"},
+    {"enabled", ANY, false, take_switch, NULL, "false: the rule is read but not checked; default true"},
+    {"max_duration_ms", 1 << ENT_RULE_CRITICAL_PATH, true, take_limit, NULL, "milliseconds"},
+    {"measure", 1 << ENT_RULE_CRITICAL_PATH, false, take_choice, measures,
+     "\"wall\": from start to end (default); \"syscalls\": time within calls, summed over threads"},
+    {"trace_name_pattern", 1 << ENT_RULE_CRITICAL_PATH, false, take_pattern, NULL,
+     "the programs it is for; default all"},
+    {"max_spans", 1 << ENT_RULE_SPAN_COUNT, true, take_count, NULL, "system calls"},
+    {"span_name_pattern", 1 << ENT_RULE_SPAN_COUNT, false, take_pattern, NULL, "the calls that count; default all"},
+    {"max_bytes", 1 << ENT_RULE_MEMORY_USAGE, true, take_count, NULL, "bytes"},
+    {"tracking_mode", 1 << ENT_RULE_MEMORY_USAGE, false, take_choice, modes,
+     "\"allocations\": asked for by anonymous mmap, mremap, brk (default); \"rss\": peak of a process"},
+    {"pattern", 1 << ENT_RULE_ANTI_PATTERN, true, take_anti_pattern, patterns,
+     "\"GodProcess\": the busiest process's share; \"TightLoop\": that of the longest run of one call"},
+    {"threshold", 1 << ENT_RULE_ANTI_PATTERN, true, take_limit, &one, "the largest share that is allowed, 0 to 1"},
+    {"process_name_pattern", 1 << ENT_RULE_ANTI_PATTERN, false, take_pattern, NULL,
+     "the programs to look at; default all"},
+    {"expression", 1 << ENT_RULE_CUSTOM, true, take_expression, NULL, "must be true"},
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };
+
+static void put_keys(ent_text *to, unsigned of)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].types == of)
+            ent_text_printf(to, "  %-22s%s%s\n", keys[i].key, keys[i].help, keys[i].required ? "; must stand" : "");
+}
+
+void ent_rules_help(ent_text *to)
+{
+    ent_text_put(to, "Rules are TOML: [[assertion]], as often as wanted, with the keys\n");
+    put_keys(to, ANY);
+    for (unsigned type = 0; type < ENT_RULE_TYPES; type++) {
+        ent_text_printf(to, "type = \"%s\"\n", types[type]);
+        put_keys(to, 1U << type);
+    }
+    ent_text_put(
+        to, "Limits are allowed themselves. Patterns are extended regular expressions that match whole names.\n\n");
+    ent_expression_help(to);
+}
 
 void ent_rules_free(ent_rules *rules)
 {

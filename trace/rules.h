@@ -34,6 +34,9 @@ typedef struct ent_rules ent_rules;
 ent_status ent_rules_read(ent_rules **out, const char *path);
 void ent_rules_free(ent_rules *rules);
 
+/* Appends what can stand in a file of rules, for a help text. */
+void ent_rules_help(ent_text *to);
+
 /* Appends a line for each rule, "ok    NAME: found, allowed", with FAIL, warn or off for ok, and one with their
  * numbers. *failures = the number of FAIL. A rule that can't be decided, because the trace doesn't say what it needs,
  * is broken; one that is for other programs is off. ENT_ENOMEM. */

@@ -39,7 +39,7 @@ ent_status ent_task_of(ent_task **out, ent_tasks *tasks, pid_t tid);
 ent_task *ent_task_find(ent_tasks *tasks, pid_t tid);
 void ent_task_end(ent_tasks *tasks, pid_t tid);
 
-/* Notes the processor time and the peak of memory of a process that is about to end. */
+/* Notes the processor time and the peak of memory of a process that is about to end, or to run another program. */
 void ent_task_measure(ent_tasks *tasks, const ent_task *task);
 
 /* Notes the name of the program a process runs now. */

@@ -78,8 +78,9 @@ typedef struct ent_trace {
 
 typedef enum { ENT_TRACE_V1, ENT_TRACE_V1_RAW } ent_trace_format;
 
-/* Reads a trace of either form. *trace needs no initialisation; ent_trace_clear frees what it holds, also after a
- * failure. ENT_EIO; ENT_EFORMAT "FILE: ..." for what is no such trace. */
+/* Reads a trace of either form; one in v1-raw may stand behind the program's output, as renacer prints it. *trace needs
+ * no initialisation; ent_trace_clear frees what it holds, also after a failure. ENT_EIO; ENT_EFORMAT "FILE: ..." for
+ * what is no such trace. */
 ent_status ent_trace_read(ent_trace *trace, const char *path);
 void ent_trace_clear(ent_trace *trace);
 

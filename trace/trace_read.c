@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/json.h"
+#include "io/text.h"
 #include "src/base/mem.h"
 #include "trace/trace.h"
 
@@ -206,15 +207,32 @@ static ent_status read_root(ent_trace *trace, const ent_json *root, const char *
     return read_summary(trace, ent_json_member(root, "summary"), path);
 }
 
+/* Where the trace begins. renacer prints it behind what the program has printed: files of its users have both. */
+static const char *find_trace(const char *text, size_t n)
+{
+    static const char begin[] = "{\n  \"version\": \"";
+    const char *found = text;
+    for (const char *at = text; (at = memmem(at, n - (size_t)(at - text), begin, strlen(begin))); at++)
+        found = at;
+    return found;
+}
+
 ent_status ent_trace_read(ent_trace *trace, const char *path)
 {
     ent_json *root = NULL;
+    char *text = NULL;
+    size_t n;
     ent_status st;
     *trace = (ent_trace){.rank = -1, .total_time_us = -1, .syscall_time_us = -1};
-    ENT_GO(ent_json_read_file(&root, path));
+    ENT_GO(ent_text_read_file(&text, &n, path));
+    const char *begin = find_trace(text, n);
+    ENT_GO(ent_json_parse(&root, begin, n - (size_t)(begin - text), path));
     ENT_GO(keep(&trace->label, trace, path));
     ENT_GO(read_root(trace, root, path));
+    if (begin != text && !trace->raw)
+        ENT_GO(ent_fail(ENT_EFORMAT, "%s: expected a trace alone, found something before it", path));
 done:
+    free(text);
     ent_json_free(root);
     return st;
 }

@@ -5,11 +5,20 @@
 #include "io/atomic_file.h"
 #include "io/jsonstring.h"
 #include "io/text.h"
+#include "trace/show.h"
 #include "trace/trace.h"
 
+/* Words and names of files may be any bytes, JSON is UTF-8: what isn't is written with escapes, as arguments are. */
 static void put_string(ent_text *to, const char *s)
 {
+    ent_text shown = {0};
+    if (!ent_utf8_is_valid(s)) {
+        ent_show_bytes(&shown, s, strlen(s));
+        s = shown.data ? shown.data : "";
+    }
     ent_jsonstring_put(to, s, strlen(s));
+    to->failed |= shown.failed;
+    free(shown.data);
 }
 
 static void put_field(ent_text *to, const char *name, const char *value)

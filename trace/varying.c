@@ -12,7 +12,7 @@ enum { TEMPORARY = 6 }; /* letters and digits that mkstemp makes */
 /* What ends a name within a path or a text with paths. */
 static const char delimiters[] = "/\" ,:=[](){}<>'";
 
-/* A path that is created anew, and may be a temporary one. */
+/* A path that is created anew or renamed, and may be a temporary one. */
 typedef struct created {
     char *path;  /* folder and processes replaced */
     char *key;   /* the same without the name that may be random, and its length */
@@ -189,13 +189,14 @@ static bool opens_anew(const ent_trace_call *call)
     return raw && (~strtoull(call->args[2].value, NULL, 0) & (O_CREAT | O_EXCL)) == 0;
 }
 
-/* A call that made something that was not there before; *path is its path. */
+/* A call that made something that was not there before, or gave it its name; *path is what it was before that. */
 static bool creates(const ent_trace_call *call, const char **path)
 {
-    *path = ent_trace_value(call, "pathname");
+    const bool renames = strncmp(call->name, "rename", 6) == 0;
+    *path = ent_trace_value(call, renames ? "oldpath" : "pathname");
     if (*path == NULL || !call->returned || call->result < 0)
         return false;
-    return strcmp(call->name, "mkdir") == 0 || strcmp(call->name, "mkdirat") == 0 || opens_anew(call);
+    return renames || strcmp(call->name, "mkdir") == 0 || strcmp(call->name, "mkdirat") == 0 || opens_anew(call);
 }
 
 /* More than a word and then a number: [A-Z]?[a-z]*[0-9]* or [A-Z]*[0-9]*. */

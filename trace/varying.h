@@ -3,11 +3,13 @@
  * - the folder the program ran in, at the start of a path: "."
  * - a maximal run of decimal digits that is a process or thread of the trace, or of the one it is compared with: "PID"
  * - temporary names, as mkstemp and mkdtemp make them: "XXXXXX". Such is the run of 6 or more letters and digits at the
- *   end of the last component of a path that is created by mkdir, or by opening with O_CREAT|O_EXCL, and that
+ *   end of the last component of a path that is created by mkdir, or by opening with O_CREAT|O_EXCL, or is renamed to
+ *   another, and that
  *     - lies under /tmp, /var/tmp or /dev/shm (and not in the folder the program runs in), or
  *     - looks random: its last six are more than a word and then a number ("aB3x9Q", not "epoch10"), or
  *     - has a counterpart in the other trace: of the same length, in a path that is otherwise the same, which looks so.
- *   A path that both traces create so is no temporary one. The name is replaced wherever the trace mentions it.
+ *   A path that both traces create or rename so is no temporary one. The name is replaced wherever the trace mentions
+ * it.
  */
 #ifndef ENT_TRACE_VARYING_H
 #define ENT_TRACE_VARYING_H

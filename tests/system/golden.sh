@@ -27,6 +27,8 @@ golden training_loop; golden model_io
 if thorough; then
   golden llama2_finetune_lora
   awk -F'loss=' '/loss=/ { split($2, x, ","); print x[1] }' llama2_finetune_lora.out >losses
+  "$BIN/examples/llama2_finetune_lora" --trace l.jsonl >/dev/null
+  check "llama2: numbers" trace compare "$golden/numeric/llama2_finetune_lora.jsonl" l.jsonl
   check "llama2: loss falls over the whole run" sh -c '[ "$(wc -l <losses)" = 30 ] && [ "$(head -1 losses | cut -d. -f1)" -gt "$(tail -1 losses | cut -d. -f1)" ]'
 fi
 example llama2_finetune_lora --epochs 1 --rank 4 --alpha 8
@@ -35,6 +37,9 @@ fails "other programs differ" '^different' trace compare "$golden/training_loop.
 (cd run-model_io && trace record -f -o ../again.json -- ./model_io) >/dev/null
 check "the same program again" trace compare model_io.json again.json
 check "every call is the same, strictly" trace compare --strict model_io.json model_io.json
+fails "training_loop: a full disk" '^training_loop: standard output: No space left' sh -c "'$BIN/examples/training_loop' >/dev/full"
+fails "model_io: a full disk" '^model_io: standard output: No space left' sh -c "cd run-model_io && ./model_io >/dev/full"
+fails "model_io: a word it doesn't know" '^model_io: expected no arguments, found --x' "$BIN/examples/model_io" --x
 check "model_io leaves nothing" [ "$(ls run-model_io)" = model_io ]
 
 # The examples' numbers.
@@ -46,14 +51,15 @@ check "llama2: alpha acts" grep -q 'alpha: 8' llama2_finetune_lora.out
 check "llama2: the adapter is there" grep -q '"lora_alpha": 8' run-llama2_finetune_lora/llama2-lora-adapter/adapter_config.json
 
 # strace sees the same calls with the same results.
-as_strace() { # trace, program
+as_strace() { # trace, program, options...
   local ours=$1 name=$2
   mkdir "$WORK/two-$name"; cp "$BIN/examples/$name" "$WORK/two-$name/" # a path as long as the other
-  (cd "two-$name" && strace -f -o ../theirs.strace ./"$name") >theirs.out 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
+  (cd "two-$name" && strace -f -o ../theirs.strace ./"$name" "${@:3}") >theirs.out 2>log || { bad "$name under strace: $(tail -1 log)"; return; }
   check "$name: as strace" python3 "$SOURCE/tests/system/strace_agrees.py" "$ours" theirs.strace
 }
 as_strace training_loop.json training_loop
 as_strace model_io.json model_io
+thorough && as_strace llama2_finetune_lora.json llama2_finetune_lora --epochs 1 --rank 4 --alpha 8
 
 # What changes is seen.
 record() { rm -f c.json c.jsonl; CHANGE=$1 trace record -f --source -o c.json -- "$changed" --trace c.jsonl >/dev/null; }
@@ -73,5 +79,11 @@ sed 's/"kernel": "[^"]*"/"kernel": "another CPU"/; s/"params": "...../"params": 
 check "other bits, on another CPU" trace compare "$golden/numeric/training_loop.jsonl" other.jsonl
 head -20 t.jsonl >short.jsonl
 fails "steps that are missing" 'expected steps 1 to 30, found 1 to 19' trace compare "$golden/numeric/training_loop.jsonl" short.jsonl
+for command in summary patterns "assert --rules $golden/rules/training_loop.toml"; do
+  fails "numbers, ${command%% *}" 'entrenar: t.jsonl: expected a trace of calls, found a numeric one' trace $command t.jsonl
+done
+fails "a pipe" '^entrenar: /dev/fd/[0-9]+: expected a file, .* found a pipe' trace compare <(cat model_io.json) model_io.json
+check "a pipe's table" trace summary <(cat model_io.json)
+fails "numbers, strictly" 'entrenar: --strict is for traces of calls, t.jsonl is a numeric one' trace compare --strict t.jsonl t.jsonl
 fails "a trace of calls and one of numbers" 'is a numeric trace' trace compare c.json t.jsonl
 finish

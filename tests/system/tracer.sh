@@ -33,6 +33,20 @@ sleep 0.1; kill -USR1 $tracer; wait $tracer; code=$?
 [ $code = 9 ] && ok "a signal is passed on" || bad "a signal is passed on: exit code $code"
 grep -q '"name": "pause".*"error": "ERESTARTNOHAND"' w.json && ok "the interrupted call" || bad "the interrupted call"
 
+# the peak of a process is of all the programs it ran; a call of another architecture isn't told as one of ours
+"${trace[@]}" record -o large.json -- "$busy" shrinking
+grep -A1 '"processes"' large.json | grep -qE '"max_rss_kb": [5-9][0-9]{4},' && ok "the peak before an exec" || bad "the peak before an exec: $(grep -A1 '"processes"' large.json)"
+if [ "$(uname -m)" = x86_64 ] && "$busy" foreign 2>/dev/null; then # kernels may have no such door
+  "${trace[@]}" record -o foreign.json -- "$busy" foreign
+  grep -q '"name": "syscall_0x14", "args": \[\["arg1", ' foreign.json && ! grep -q writev foreign.json &&
+    ok "a 32-bit call" || bad "a 32-bit call: $(grep -E 'writev|syscall_' foreign.json)"
+fi
+
+# words are bytes
+"${trace[@]}" record -o bytes.json -- echo $'\xff\xc3\xa9' 'a\b' $'\xc3\xa9' >/dev/null
+check "words that are not UTF-8" python3 -c 'import json; assert json.load(open("bytes.json"))["program"][1:] == [r"\377\303\251", r"a\b", "\u00e9"]'
+check "its table" "${trace[@]}" summary bytes.json
+
 # without -f, only the first thread
 "${trace[@]}" record -o one.json -- "$busy" children >/dev/null
 [ "$(grep -o '"tid": [0-9]*' one.json | sort -u | wc -l)" = 1 ] && ok "without -f one thread" || bad "without -f one thread"
@@ -54,8 +68,25 @@ for call in trace["syscalls"]:
     for arg in call["args"]:
         assert arg.startswith("0x") or (call["name"] == "openat" and arg.startswith('"/')), call
 P
+"${trace[@]}" record --format v1-raw -o hosts.json -- cat /etc/hostname >hosts.out
+python3 - <<'P' # as renacer leaves it: behind the program's output, indented by serde, from behind the execve on
+import json
+trace = json.load(open("hosts.json"))
+del trace["syscalls"][0]
+trace["summary"]["total_syscalls"] -= 1
+open("users.json", "w").write(open("hosts.out").read() + '{\n  "version": "x"}\n' + json.dumps(trace, indent=2) + "\n")
+P
+"${trace[@]}" record -o hosts.json -- cat /etc/hostname >hosts.out
+check "a user's file of renacer" "${trace[@]}" compare users.json hosts.json
+"${trace[@]}" record -o other.json -- cat /etc/passwd >hosts.out
+"${trace[@]}" compare users.json other.json >log 2>&1 && bad "another program than the user's" || ok "another program than the user's"
 "${trace[@]}" record -o true.json -- /bin/true
 grep '"name": "openat"' true.json | grep -q 'ld.so.cache.*"stage": "loader"' && ok "the loader is told apart" || bad "the loader is told apart"
+
+# what rules can say
+"${trace[@]}" assert --help >help; for word in max_duration_ms tracking_mode 'type = "anti_pattern"' threshold 'calls("REGEX")' wall_ms; do
+  grep -qF "$word" help && ok "help: $word" || bad "help: no $word"
+done
 
 # errors
 refused() { local what=$1 expected=$2; shift 2
@@ -64,10 +95,19 @@ refused "no such program" 'entrenar: nowhere: no such program in PATH' "${trace[
 refused "no program" 'expected a program' "${trace[@]}" record -o n.json --
 refused "not executable" 'Permission denied' "${trace[@]}" record -o n.json -- ./true.json
 [ -e n.json ] && bad "a failed record leaves a file" || ok "a failed record leaves no file"
-refused "no folder" 'No such file' "${trace[@]}" record -o no/n.json -- true
+refused "an empty name" 'expected a program, found ""' "${trace[@]}" record -o n.json -- ''
+mkdir -p there/echo; mkfifo pipe; ln -s true.json link.json; place() { refused "$1" "$3" "${trace[@]}" record -o "$2" -- touch ran; }
+place "no folder" no/n.json 'no/n.json: No such file'
+place "a folder in its place" there 'there: expected a place for a file, found a folder'
+place "a pipe in its place" pipe 'pipe: expected a place for a file, found a device, pipe or socket'
+place "a link in its place" link.json 'link.json: expected a place for a file, found a symbolic link'
+[ -e ran ] && bad "what can't be written down runs" || ok "what can't be written down doesn't run"
+PATH="$PWD/there:$PATH" "${trace[@]}" record -o folder.json -- echo found | grep -q found && ok "folders in PATH are no programs" || bad "folders in PATH"
 refused "a format" 'expected v1 or v1-raw, found v2' "${trace[@]}" record --format v2 -- true
 echo '{"format": "other", "syscalls": []}' >other.json
 refused "another file" 'other.json: expected a trace' "${trace[@]}" summary other.json
+(echo before; cat true.json) >before.json
+refused "something before a trace" 'before.json: expected a trace alone' "${trace[@]}" summary before.json
 head -c 700 true.json >cut.json
 refused "a file cut off" 'cut.json: line' "${trace[@]}" summary cut.json
 "${trace[@]}" summary true.json >table && head -1 table | grep -q '% time     seconds  usecs/call     calls    errors syscall' && ok "the table" || bad "the table"

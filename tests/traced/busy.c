@@ -134,16 +134,37 @@ static int sources(void)
     return 0;
 }
 
+/* A process that is large, and then small in another program. */
+static int shrinking(void)
+{
+    enum { LARGE = 48 << 20 };
+    char *memory = malloc(LARGE);
+    if (memory == NULL)
+        return 1;
+    memset(memory, 1, LARGE);
+    __asm__ volatile("" ::"r"(memory) : "memory");
+    return execl("/bin/true", "true", (char *)NULL);
+}
+
+/* getpid by the door of 32-bit programs, where it is number 20; that is writev for others. */
+static int foreign(void)
+{
+#ifdef __x86_64__
+    long pid;
+    __asm__ volatile("int $0x80" : "=a"(pid) : "a"(20) : "memory");
+    return pid != getpid();
+#else
+    return 0;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(void);
-    } modes[] = {{"threads", threads},
-                 {"children", children},
-                 {"signals", signals},
-                 {"exec", exec_of_thread},
-                 {"sources", sources}};
+    } modes[] = {{"threads", threads}, {"children", children},   {"signals", signals}, {"exec", exec_of_thread},
+                 {"sources", sources}, {"shrinking", shrinking}, {"foreign", foreign}};
     for (size_t i = 0; argc == 2 && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(argv[1], modes[i].name) == 0)
             return modes[i].run();
