@@ -50,6 +50,11 @@ done
 [ $code = 130 ] && ok "a second SIGINT ends it at once" || bad "a second SIGINT: exit $code in $try tries"
 "${S[@]}" --set training.output_dir=out --resume >log 2>&1 && same out >log 2>&1 && ok "and the run goes on" || bad "after two SIGINTs: $(head -3 log)"
 
+# mpirun leaves ranks a second after SIGTERM: the start tells where that is too short to save in.
+warned() { rm -rf out; mpirun --oversubscribe --bind-to none -n 2 "$@" "$BIN/entrenar-train" config.yaml --set training.output_dir=out --set training.max_steps=1 --set scheduler.warmup_steps=0 >log 2>&1 && grep -q 'mpirun ends ranks 1 s after SIGTERM, saving may take 2 s: .*send mpirun SIGUSR1' log; }
+warned && ok "under mpirun: $(grep SIGTERM log | sed 's/^ *//')" || bad "under mpirun nothing warns: $(tail -3 log)"
+warned --mca odls_base_sigkill_timeout 30 && bad "warned of 30 s: $(grep SIGTERM log)" || { [ -e out/adapter ] && ok "not where it waits longer" || bad "with a longer wait: $(tail -3 log)"; }
+
 # What may change, and what may not.
 check "one epoch, with a short last step" "${T[@]}" --set training.max_steps=0 --set training.batch_size=5 --set training.output_dir=longer
 check "goes on into a second" "${T[@]}" --set training.max_steps=0 --set training.batch_size=5 --set training.output_dir=longer --set training.epochs=2 --resume
