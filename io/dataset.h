@@ -31,6 +31,7 @@ typedef struct ent_dataset_options {
     const char *model_folder;       /* where EOS and the chat template stand; NULL: there are none */
     const char *chat_template;      /* a file that stands for the model's; NULL: none */
     const char *cache_dir;          /* made when needed, in a folder that is there; NULL: units stay in memory */
+    bool (*stop)(void);             /* asked before each line that is tokenised; yes: ENT_ESTOPPED. NULL: never */
 } ent_dataset_options;
 
 /* Opens a JSONL file; close with ent_dataset_close. A cache file is used if its digest fits, and otherwise made anew;
@@ -39,8 +40,8 @@ typedef struct ent_dataset_options {
 ent_status ent_dataset_open(ent_dataset **out, const char *path, const ent_dataset_options *options);
 void ent_dataset_close(ent_dataset *dataset);
 
-/* Appends the documents of a JSONL file to *out as they are before packing: document d is line d + 1. Nothing is kept in
- * cache_dir. Free with ent_corpus_free. Errors as above, but rows need not have targets. */
+/* Appends the documents of a JSONL file to *out as they are before packing: document d is line d + 1. Nothing is kept
+ * in cache_dir. Free with ent_corpus_free. Errors as above, but rows need not have targets. */
 ent_status ent_dataset_read(ent_corpus *out, const char *path, const ent_dataset_options *options);
 
 size_t ent_dataset_units(const ent_dataset *dataset);

@@ -229,6 +229,8 @@ ent_status ent_rows_read(ent_corpus *out, const ent_row_reader *reader, const ch
         const size_t length = newline ? (size_t)(newline - text) - begin : n - begin;
         char where[WHERE_BYTES];
         ent_json *json;
+        if (reader->options->stop && reader->options->stop())
+            return ent_fail(ENT_ESTOPPED, "%s: stopped", name);
         snprintf(where, sizeof where, "%s:%zu", name, line);
         if (is_blank(text + begin, length))
             return ent_fail(ENT_EFORMAT, "%s: expected an object, found a blank line before others", where);

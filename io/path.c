@@ -53,19 +53,43 @@ static bool is_temporary(const char *name)
     return true;
 }
 
-void ent_sweep_temporaries(const char *folder)
+/* Those of the n bytes of `name`; of all names, if it is NULL. */
+static void sweep(const char *folder, const char *name, size_t n)
 {
     DIR *dir = opendir(folder);
     if (dir == NULL)
         return;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        const char *found = entry->d_name;
         char *path;
-        if (!is_temporary(entry->d_name) || ent_format(&path, "%s/%s", folder, entry->d_name) != ENT_OK)
+        if (!is_temporary(found) ||
+            (name && (strncmp(found + 1, name, n) != 0 || strlen(found) != 1 + n + strlen(".tmp-") + 16)))
+            continue;
+        if (ent_format(&path, "%s/%s", folder, found) != ENT_OK)
             continue;
         ent_remove_tree(path);
         free(path);
     }
     closedir(dir);
+}
+
+void ent_sweep_temporaries(const char *folder)
+{
+    sweep(folder, NULL, 0);
+}
+
+void ent_sweep_temporaries_of(const char *path)
+{
+    size_t n = strlen(path), begin;
+    char *folder;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    for (begin = n; begin > 0 && path[begin - 1] != '/'; begin--)
+        ;
+    if (ent_strndup(&folder, begin ? path : ".", begin ? begin : 1) != ENT_OK)
+        return;
+    sweep(folder, path + begin, n - begin);
+    free(folder);
 }
 
 bool ent_path_ends_with(const char *path, const char *end)

@@ -21,6 +21,10 @@ ent_status ent_path_temporary(char **out, const char *path);
  * reads them, so a failure doesn't matter; nor does it if there is no such folder. For the one who holds the folder. */
 void ent_sweep_temporaries(const char *folder);
 
+/* The same for those that stand beside `path`, which may end in slashes, and were to be renamed to it. For the one who
+ * is about to write it: of another who does so at the same time, what he has is gone, and he fails. */
+void ent_sweep_temporaries_of(const char *path);
+
 bool ent_path_ends_with(const char *path, const char *end);
 bool ent_path_is_folder(const char *path); /* there, and a folder (or a link to one) */
 bool ent_path_is_file(const char *path);   /* there, and something else */

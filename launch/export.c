@@ -125,11 +125,23 @@ ent_status ent_export_check_out(const char *out)
     return errno == ENOENT ? ENT_OK : ent_fail(ENT_EIO, "--out: %s: %s", out, strerror(errno));
 }
 
+/* What an export that was killed has left. */
+static ent_status sweep(const char *out)
+{
+    char *proof;
+    ENT_TRY(ent_format(&proof, "%s.proof.json", out));
+    ent_sweep_temporaries_of(out);
+    ent_sweep_temporaries_of(proof);
+    free(proof);
+    return ENT_OK;
+}
+
 ent_status ent_export_run(ent_text *report, const ent_export_options *o)
 {
     ent_proof proof = {0};
     ent_status st;
     ENT_TRY(ent_export_check_out(o->out));
+    ENT_TRY(sweep(o->out));
     ENT_GO(ent_proof_begin(&proof, o->model, o->adapter));
     if (o->format == ENT_EXPORT_PEFT)
         ENT_GO(export_peft(report, &proof, o));

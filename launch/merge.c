@@ -231,6 +231,7 @@ ent_status ent_merge_job_open(ent_merge_job **out, const ent_merge_options *opti
 {
     ent_merge_job *job = *out = NULL;
     ENT_TRY(ent_model_write_check(options->out, options->overwrite));
+    ent_sweep_temporaries_of(options->out);
     ENT_TRY(ent_calloc(out, 1, sizeof **out, "a merge"));
     job = *out;
     job->options = options;

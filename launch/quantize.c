@@ -311,6 +311,7 @@ static ent_status open_model(job *j)
     const ent_model_options how = {.path = o->model, .max_positions = 1};
     ent_quantize_result *r = j->result;
     ENT_TRY(ent_export_check_out(o->out));
+    ent_sweep_temporaries_of(o->out);
     ENT_TRY(ent_model_open(&r->model, &how));
     if (r->model.quantized.kind != ENT_QUANTIZED_NOT)
         return ent_fail(ENT_EUNSUPPORTED, "--model: %s: is quantised already", o->model);

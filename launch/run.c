@@ -93,7 +93,8 @@ static ent_status open_data(ent_run *run)
                                          .tokenizer_path = run->model.tokenizer_path,
                                          .model_folder = c->model.path,
                                          .chat_template = c->data.chat_template,
-                                         .cache_dir = cache};
+                                         .cache_dir = cache,
+                                         .stop = ent_signals_stop};
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)
         ENT_GO(ent_dataset_open(&run->val, c->data.val, &options));
@@ -120,7 +121,7 @@ static ent_status begin_adapter(ent_run *run)
         printf("pissa   looks for the largest singular values of the adapted weights\n");
         fflush(stdout);
     }
-    return ent_decoder_init_pissa(run->model.decoder);
+    return ent_decoder_init_pissa(run->model.decoder, ent_signals_stop);
 }
 
 /* Rank 0 comes first, and makes what the others find. */
@@ -128,6 +129,21 @@ static ent_status in_turn(ent_run *run, ent_status (*open)(ent_run *))
 {
     ENT_TRY(ent_comm_agree(run->comm, run->comm->rank == 0 ? open(run) : ENT_OK));
     return ent_comm_agree(run->comm, run->comm->rank != 0 ? open(run) : ENT_OK);
+}
+
+/* Behind a part of the start, which ended with `st`: the ranks agree whether a signal has come. What is in the cache
+ * stays, so that the next start finds it. */
+static ent_status go_on(ent_run *run, ent_status st)
+{
+    int64_t stop = ent_signals_stop();
+    if (st != ENT_OK && st != ENT_ESTOPPED)
+        return st;
+    ENT_TRY(run->comm->max_i64(run->comm, &stop, 1));
+    if (stop == 0)
+        return st;
+    run->made_folder = false;
+    return ent_fail(ENT_ESTOPPED, "stopped by %s at the start, nothing was begun: the same command starts it again",
+                    ent_signals_name());
 }
 
 int64_t ent_run_length(const ent_run *run)
@@ -291,12 +307,12 @@ ent_status ent_run_open(ent_run *run, const ent_config *config, ent_comm *comm, 
         ENT_TRY(ent_comm_same(c, run->kernel, "the kernel of this CPU"));
     ENT_TRY(ent_comm_agree(c, open_model(run)));
     ENT_TRY(ent_comm_agree(c, ent_teachers_open(&run->teachers, config, &run->model)));
-    ENT_TRY(in_turn(run, open_data));
-    ENT_TRY(in_turn(run, convert_weights));
-    ENT_TRY(ent_comm_agree(c, begin_adapter(run)));
+    ENT_TRY(go_on(run, in_turn(run, open_data)));
+    ENT_TRY(go_on(run, in_turn(run, convert_weights)));
+    ENT_TRY(go_on(run, ent_comm_agree(c, begin_adapter(run))));
     ENT_TRY(ent_comm_agree(c, ent_model_calibrate(&run->model, ent_model_compute(config), ent_dataset_units(run->train),
                                                   ent_run_train_unit, run)));
-    ENT_TRY(in_turn(run, convert_weights));
+    ENT_TRY(go_on(run, in_turn(run, convert_weights)));
     ent_decoder_recompute(run->model.decoder, config->compute.recompute == ENT_RECOMPUTE_LAYER);
     ENT_TRY(ent_comm_agree(c, open_trainer(run)));
     ENT_TRY(ent_comm_agree(

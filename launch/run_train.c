@@ -183,7 +183,7 @@ static ent_status stop_early(ent_run *run)
     if (run->saved != run->at.done)
         ENT_TRY(save(run));
     if (done == 0)
-        return ent_fail(ENT_ESTOPPED, "stopped by %s before the first step: start it again", ent_signals_name());
+        return ent_fail(ENT_ESTOPPED, "stopped by %s before the first step: --resume begins it", ent_signals_name());
     return ent_fail(ENT_ESTOPPED, "stopped by %s after step %lld of %lld, which is saved: --resume goes on",
                     ent_signals_name(), done, (long long)run->steps);
 }

@@ -94,6 +94,11 @@ static double central_difference(ent_tape *tape, ent_decoder *decoder, const ent
     return (above - below) / (2 * h);
 }
 
+static bool yes(void)
+{
+    return true;
+}
+
 static void check(const ent_lora_config *lora, bool tied, size_t least_params)
 {
     const ent_model_config config = config_of(tied);
@@ -105,7 +110,9 @@ static void check(const ent_lora_config *lora, bool tied, size_t least_params)
     ok(ent_tape_new(&tape, false));
     ent_params *params = ent_decoder_params(decoder);
     ent_real *values = give_values(params);
-    ok(ent_decoder_init_pissa(decoder));
+    if (lora && lora->pissa)
+        assert_int_equal(ent_decoder_init_pissa(decoder, yes), ENT_ESTOPPED);
+    ok(ent_decoder_init_pissa(decoder, NULL));
     ok(ent_decoder_refresh(decoder)); /* DoRA's norms stay, as nothing goes back through them */
     ok(ent_tape_backward(tape, loss_of(tape, decoder, dropout), 1));
     ent_tape_record(tape, false);

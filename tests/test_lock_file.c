@@ -96,12 +96,39 @@ static void leftovers_of_writers_are_swept(void **state)
     free(temporary_folder);
 }
 
+/* Beside an output; what another output left stays. */
+static void leftovers_of_one_output_are_swept(void **state)
+{
+    (void)state;
+    const char *folder = scratch("sweep-one");
+    static const char *const stay[] = {".out2.tmp-AbAbAbAbAbAbAbAb", ".ou.tmp-AbAbAbAbAbAbAbAb",
+                                       ".x.out.tmp-AbAbAbAbAbAbAbAb", ".out.tmp-AbAb", "out"};
+    static const char *const ends[] = {"out", "out//"};
+    for (size_t k = 0; k < 2; k++) {
+        char *temporary, *temporary_folder;
+        assert_ok(ent_path_temporary(&temporary, in_folder(folder, "out")));
+        put_file(temporary, "x", 1);
+        assert_ok(ent_path_temporary(&temporary_folder, in_folder(folder, "out")));
+        assert_ok(ent_make_dirs(temporary_folder));
+        for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+            put_file(in_folder(folder, stay[i]), "x", 1);
+        ent_sweep_temporaries_of(in_folder(folder, ends[k]));
+        assert_false(ent_path_is_file(temporary) || ent_path_is_folder(temporary_folder));
+        for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+            assert_true(ent_path_is_file(in_folder(folder, stay[i])));
+        free(temporary);
+        free(temporary_folder);
+    }
+    ent_sweep_temporaries_of("scratch/sweep-one/none/out");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_holder_at_a_time),
         cmocka_unit_test(a_dead_holder_is_none),
         cmocka_unit_test(leftovers_of_writers_are_swept),
+        cmocka_unit_test(leftovers_of_one_output_are_swept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

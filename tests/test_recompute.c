@@ -80,7 +80,7 @@ static subject begin(const ent_lora_config *lora)
     ok(ent_decoder_new(&s.decoder, &config, lora, true, T));
     s.params = ent_decoder_params(s.decoder);
     give_values(&s);
-    ok(ent_decoder_init_pissa(s.decoder));
+    ok(ent_decoder_init_pissa(s.decoder, NULL));
     ok(ent_decoder_refresh(s.decoder));
     return s;
 }

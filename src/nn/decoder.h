@@ -66,8 +66,9 @@ const ent_real *ent_decoder_norms(const ent_decoder *decoder, size_t layer, ent_
 
 /* With `pissa`: the adapters begin so that s B A has the largest singular values of W, as W is stored now, and what is
  * computed is y = x (W - s B0 A0 + s B A)^T with B0 and A0 as they began: W itself stays. The same bits on any number
- * of threads, and every CPU. Otherwise it does nothing. What ent_svd_top fails with (src/nn/svd.h). */
-ent_status ent_decoder_init_pissa(ent_decoder *decoder);
+ * of threads, and every CPU. Otherwise it does nothing. `stop` (NULL: never) is asked before each weight; yes:
+ * ENT_ESTOPPED. What ent_svd_top fails with (src/nn/svd.h). */
+ent_status ent_decoder_init_pissa(ent_decoder *decoder, bool (*stop)(void));
 
 /* A0 (r, in) and B0 (out, r) of a projection, borrowed; NULL: it has none. */
 void ent_decoder_first(const ent_tensor **a, const ent_tensor **b, const ent_decoder *decoder, size_t layer,

@@ -57,11 +57,14 @@ done:
     return st;
 }
 
-ent_status ent_decoder_init_pissa(ent_decoder *d)
+ent_status ent_decoder_init_pissa(ent_decoder *d, bool (*stop)(void))
 {
-    for (size_t i = 0; d->first.values && i < ent_decoder_projections(d); i++)
+    for (size_t i = 0; d->first.values && i < ent_decoder_projections(d); i++) {
+        if (stop && stop())
+            return ent_fail(ENT_ESTOPPED, "stopped");
         if (projection_at(d, i)->lora_a)
             ENT_TRY(init(projection_at(d, i)));
+    }
     return ENT_OK;
 }
 

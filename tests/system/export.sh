@@ -166,6 +166,8 @@ faults() { # format
       esac
     done
   done
+  again; one ENT_FAULT_AT=$((calls / 2)) ENT_FAULT_HOW=kill; [ -n "$(find "$DISK" -name '*.tmp-*')" ] || { wrong=1; bad "$format: a kill leaves nothing to sweep"; }
+  [ "$(state)" = "$new" ] || one && [ "$(state)" = "$new" ] && [ -z "$(find "$DISK" -name '*.tmp-*')" ] || { wrong=1; bad "$format: the next one does not sweep: $(ls -A "$DISK"): $(cat err)"; }
   [ $wrong = 0 ] && [ "$calls" -ge 10 ] && ok "$format: $n faults at $calls calls"
 }
 for format in peft safetensors gguf gguf-adapter; do faults $format; done

@@ -1,4 +1,4 @@
-"""See kill_points.sh. usage: kill_points.py PROGRAM FAULT_LIBRARY FOLDER METADATA EVERY all|some"""
+"""See kill_points.sh. usage: kill_points.py PROGRAM FAULT_LIBRARY FOLDER METADATA EVERY all|some [WHAT]"""
 import sys
 import time
 
@@ -7,7 +7,8 @@ from fault_runs import difference, half_done, killed, place, resumed_from, state
 
 
 def main():
-    program, fault, folder, metadata, every, scope = sys.argv[1:]
+    program, fault, folder, metadata, every, scope = sys.argv[1:7]
+    what = "%s, " % sys.argv[7] if sys.argv[7:] else ""
     job = fault_runs.Job(program, fault, folder, metadata)
     began = time.monotonic()
     calm, calls = job.calm()
@@ -37,7 +38,10 @@ def main():
         return wrong and "%s: %s" % (where, wrong)
 
     first = range(1 if metadata == "json" else 1 + every // 2, n + 1, every)
-    points = [("kill", k, 0) for k in first]
+    # Where what the run leaves takes its place, and what stood there goes, in every sample.
+    places = [c.number for c in calls if c.name in ("rename", "unlink", "rmdir") and
+              not c.path.startswith(("checkpoints/", "cache/")) and (c.name != "rename" or not fault_runs.is_temporary(c.path))]
+    points = [("kill", k, 0) for k in sorted({*first, *places})]
     points += [("power", k, 0) for k in (first if scope == "all" else first[metadata == "yaml" and every == 1::2])]
     # Half a write is seen where files are written under their own name; in a temporary it is one more byte of many.
     points += [("kill-half", c.number, 0) for i, c in enumerate(c for c in calls if c.bytes > 1) if scope == "all" or
@@ -49,8 +53,8 @@ def main():
     kinds = ", ".join("%d %s" % (sum(p[0] == how and (p[2] > 0) == two for p in points), how + " twice" * two)
                       for how, two in (("kill", False), ("kill-half", False), ("kill-after", False), ("power", False),
                                        ("kill", True)))
-    print("%-5s %s metadata: %d points (%s) of a run of %d calls, %d failed, %.0f s" %
-          ("FAIL" if failed else "ok", metadata, len(points), kinds, n, failed, time.monotonic() - began))
+    print("%-5s %s%s metadata: %d points (%s) of a run of %d calls, %d failed, %.0f s" %
+          ("FAIL" if failed else "ok", what, metadata, len(points), kinds, n, failed, time.monotonic() - began))
     return failed > 0
 
 

@@ -198,6 +198,8 @@ faults() { # what, the old model or "", how...: a sample; all with --thorough
       esac
     done
   done
+  again; run env ENT_FAULT_AT=$((calls / 2)) ENT_FAULT_HOW=kill; [ -n "$(find "$DISK" -name '*.tmp-*')" ] || { wrong=1; bad "$1: a kill leaves nothing to sweep"; }
+  run env && [ -z "$(find "$DISK" -name '*.tmp-*')" ] || { wrong=1; bad "$1: the next one does not sweep: $(ls -A "$DISK"): $(cat err)"; }
   [ $wrong = 0 ] && [ "$calls" -ge 20 ] && ok "$1: $n faults at $calls calls"
 }
 faults "a new model" "" kill ENOSPC

@@ -100,6 +100,12 @@ faulty() { LD_PRELOAD=$FAULT ENT_FAULT_DIR=$disk env "$@" "$E" quantize --model 
 faulty ENT_FAULT_LOG="$disk.calls" >log 2>&1; rm disk/*
 refuse 1 "No space left on device" faulty ENT_FAULT_AT=$(grep -n 'fallocate .scratch' disk.calls | tail -1 | cut -d: -f1) ENT_FAULT_HOW=ENOSPC
 [ -z "$(ls -A disk)" ] && ok "and nothing is left" || bad "left: $(ls -A disk)"
+for format in int8 q4_0; do # killed in the middle: what is left goes when it is made again
+  again() { LD_PRELOAD=$FAULT ENT_FAULT_DIR=$disk env "$@" "$E" quantize --model "$T" --format $format --out "$disk/no" >log 2>&1; } 2>/dev/null
+  rm -rf disk/no*; again ENT_FAULT_LOG="$disk.calls"; rm -rf disk/no*
+  again ENT_FAULT_AT=$(($(wc -l <disk.calls) / 2)) ENT_FAULT_HOW=kill; left=$(ls -A disk)
+  again && [[ $left == .no*.tmp-* ]] && ! ls -A disk | grep -q tmp && ok "$format: $left is swept" || bad "$format: $left: $(ls -A disk): $(cat log)"
+done
 [ -e no ] || ls -A | grep -q 'no.*tmp' && bad "a refused one left something" || ok "nothing is left of what was refused"
 LC_ALL=C sed -i 's/\[2048,1\]/[2048  ]/g' nf4/model.safetensors
 refuse 1 "proj.weight: expected [2048,1], file has [2048]" "$E" eval --model nf4 --data val.jsonl

@@ -31,6 +31,16 @@ stop "SIGTERM to one rank of two" 2 TERM one grad_norm 6
 stop "SIGUSR1 in an evaluation" 0 USR1 run val_loss 3  # most of the time is evaluation, of 8 times as many rows
 stop "SIGUSR1 in the first evaluation" 0 USR1 run nothing 0
 
+# While it starts: many lines are looked at in turn, so it need not wait for the last one.
+for _ in $(seq 1500); do cat train.jsonl; done >large.jsonl
+for n in 0 2; do
+  rm -rf out; ranks $n "${S[@]}" --set data.train=large.jsonl --set training.output_dir=out >log 2>&1 & job=$!
+  await test -e out/lock; kill -USR1 "$([ $n = 0 ] && ranks_of out || pgrep -P $job -x mpirun)"; wait $job; code=$?
+  [ $code = 75 ] && [ "$(grep -c '^entrenar: stopped by SIGUSR1 at the start' log)" = 1 ] && ! [ -e out/config.yaml ] && ! [ -e out/lock ] && ! ls out/cache/* >/dev/null 2>&1 &&
+    ok "SIGUSR1 while the data is read, $n ranks: exit 75: $(grep '^entrenar: ' log)" || bad "SIGUSR1 at the start, $n ranks: exit $code, $(ls out): $(tail -3 log)"
+  check "and the same command starts it" "${S[@]}" --set training.output_dir=out --set training.max_steps=1 --set scheduler.warmup_steps=0
+done
+
 # A second SIGINT ends it at once; when exactly the first is taken up is chance.
 for try in $(seq 40); do
   rm -rf out; "${S[@]}" --set training.output_dir=out >log 2>&1 & job=$!
@@ -39,6 +49,11 @@ for try in $(seq 40); do
 done
 [ $code = 130 ] && ok "a second SIGINT ends it at once" || bad "a second SIGINT: exit $code in $try tries"
 "${S[@]}" --set training.output_dir=out --resume >log 2>&1 && same out >log 2>&1 && ok "and the run goes on" || bad "after two SIGINTs: $(head -3 log)"
+
+# mpirun leaves ranks a second after SIGTERM: the start tells where that is too short to save in.
+warned() { rm -rf out; mpirun --oversubscribe --bind-to none -n 2 "$@" "$BIN/entrenar-train" config.yaml --set training.output_dir=out --set training.max_steps=1 --set scheduler.warmup_steps=0 >log 2>&1 && grep -q 'mpirun ends ranks 1 s after SIGTERM, saving may take 2 s: .*send mpirun SIGUSR1' log; }
+warned && ok "under mpirun: $(grep SIGTERM log | sed 's/^ *//')" || bad "under mpirun nothing warns: $(tail -3 log)"
+warned --mca odls_base_sigkill_timeout 30 && bad "warned of 30 s: $(grep SIGTERM log)" || { [ -e out/adapter ] && ok "not where it waits longer" || bad "with a longer wait: $(tail -3 log)"; }
 
 # What may change, and what may not.
 check "one epoch, with a short last step" "${T[@]}" --set training.max_steps=0 --set training.batch_size=5 --set training.output_dir=longer
