@@ -142,8 +142,7 @@ const ent_config_field ent_config_fields[] = {
     {CHOICE("distributed.comm", distributed.comm, "auto self mpi"), .otherwise = "auto",
      .help = "how ranks talk; auto: MPI under a launcher"},
     {INT("distributed.timeout", distributed.timeout, 1, 31536000), .otherwise = "600",
-     .help = "seconds a rank waits for the others, also for rank 0 to tokenise at the start, before it says so and "
-             "ends the job"},
+     .help = "seconds a rank waits for the others before it says so and ends the job"},
     {INT("distributed.check_every", distributed.check_every, 0, MANY), .otherwise = "100",
      .help = "steps from one comparison of all ranks' parameters to the next, and before saving; 0: off"},
     {BOOL("distributed.allow_mixed_cpus", distributed.allow_mixed_cpus), .otherwise = "false",

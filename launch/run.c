@@ -10,6 +10,7 @@
 #include "launch/run_folder.h"
 #include "launch/run_identity.h"
 #include "launch/signals.h"
+#include "launch/turn.h"
 #include "src/base/mem.h"
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
@@ -79,8 +80,9 @@ static ent_status cache_folder(char **out, const ent_run *run)
 }
 
 /* What rank 0 makes in the cache, if it isn't there, and all map: tokenised data, converted weights. */
-static ent_status open_data(ent_run *run)
+static ent_status open_data(void *context)
 {
+    ent_run *run = context;
     const ent_config *c = run->config;
     ent_status st;
     char *cache;
@@ -94,7 +96,7 @@ static ent_status open_data(ent_run *run)
                                          .model_folder = c->model.path,
                                          .chat_template = c->data.chat_template,
                                          .cache_dir = cache,
-                                         .stop = ent_signals_stop};
+                                         .stop = ent_turn_stop};
     ENT_GO(ent_dataset_open(&run->train, c->data.train, &options));
     if (c->data.val)
         ENT_GO(ent_dataset_open(&run->val, c->data.val, &options));
@@ -105,8 +107,9 @@ done:
     return st;
 }
 
-static ent_status convert_weights(ent_run *run)
+static ent_status convert_weights(void *context)
 {
+    ent_run *run = context;
     char *cache;
     ENT_TRY(cache_folder(&cache, run));
     const ent_status st = ent_model_convert(&run->model, cache, run->comm->rank == 0);
@@ -125,10 +128,9 @@ static ent_status begin_adapter(ent_run *run)
 }
 
 /* Rank 0 comes first, and makes what the others find. */
-static ent_status in_turn(ent_run *run, ent_status (*open)(ent_run *))
+static ent_status in_turn(ent_run *run, ent_status (*open)(void *))
 {
-    ENT_TRY(ent_comm_agree(run->comm, run->comm->rank == 0 ? open(run) : ENT_OK));
-    return ent_comm_agree(run->comm, run->comm->rank != 0 ? open(run) : ENT_OK);
+    return ent_turn(run->comm, (double)run->config->distributed.timeout, open, run);
 }
 
 /* Behind a part of the start, which ended with `st`: the ranks agree whether a signal has come. What is in the cache
@@ -179,7 +181,7 @@ static ent_status open_trainer(ent_run *run)
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,
                                          .teaching = ent_teachers_teaching(&run->teachers),
-                                         .stop = ent_signals_stop};
+                                         .stop = ent_turn_stop};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
 
