@@ -52,6 +52,7 @@ typedef struct ent_op {
 struct ent_node {
     const ent_op *op;
     ent_tensor *out;
+    ent_tensor *also; /* a second result, which backward may read; NULL: there is none. See ent_node_also */
     ent_tensor *in[ENT_MAX_INPUTS]; /* NULL where an optional input is absent */
     size_t n_in;
     unsigned traits;      /* the operator's, and those that hold for this node */
@@ -65,6 +66,9 @@ struct ent_node {
 /* Begins a node of `op` on the tape: *out with inputs set and `ctx_bytes` of zeroed ctx (NULL if 0). */
 ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_tensor *const *in, size_t n_in,
                         size_t ctx_bytes);
+
+/* Gives it a second result of the given shape: node->also. Where backward runs, both results have gradients. */
+ent_status ent_node_also(ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape);
 
 /* Ends it: makes the output tensor of the given shape in the tape's memory, runs forward, and records the node if an
  * input requires a gradient. *y borrows from the tape until it is rewound. */

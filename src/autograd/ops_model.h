@@ -44,6 +44,11 @@ ent_status ent_magnitude(ent_tensor **y, ent_tape *tape, ent_tensor *z, ent_tens
  */
 ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps);
 
+/* *sum = x + addend, of one shape, and *y = its norm, while a row of it is in the cache: the same bits as ent_add and
+ * ent_rmsnorm. */
+ent_status ent_add_rmsnorm(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent_tensor *x, ent_tensor *addend,
+                           ent_tensor *w, double eps);
+
 /* Rotary position embedding in the rotate-half order (Su et al. 2021, arXiv:2104.09864): of each head of x (T, heads *
  * head_dim), the pair (j, j + head_dim / 2) is turned by the angle whose cosine and sine stand at [position * head_dim
  * / 2

@@ -227,6 +227,8 @@ ent_status ent_tape_append(ent_tape *tape, ent_node *node)
             node->in[i]->spare = false;
     if (!(node->traits & ENT_UNREAD_OUT))
         node->out->spare = false;
+    if (node->also)
+        node->also->spare = false;
     ENT_TRY(ent_grow(&tape->nodes, &tape->capacity, tape->n_nodes + 1, sizeof *tape->nodes, "tape records"));
     tape->nodes[tape->n_nodes++] = node;
     return ENT_OK;
@@ -242,6 +244,8 @@ static bool is_idle(const ent_tape *tape, const ent_node *node)
 static ent_status run_forward(ent_tape *tape, ent_node *node)
 {
     ENT_TRY(new_values(node->out, tape));
+    if (node->also)
+        ENT_TRY(new_values(node->also, tape));
     ENT_TRY(need_scratch(tape, node->scratch_bytes));
     node->scratch = tape->scratch;
     node->out_unwanted = tape->tail && (node->traits & ENT_UNREAD_OUT);
@@ -256,6 +260,11 @@ static ent_status run_forward(ent_tape *tape, ent_node *node)
     return ENT_OK;
 }
 
+ent_status ent_node_also(ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
+{
+    return new_tensor(&node->also, tape, n_dims, shape);
+}
+
 ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape)
 {
     ENT_TRY(new_tensor(&node->out, tape, n_dims, shape));
@@ -264,6 +273,8 @@ ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n
         differentiable |= node->in[i] && node->in[i]->requires_grad;
     tape->differentiable |= differentiable;
     node->out->requires_grad = tape->recording && differentiable;
+    if (node->also)
+        node->also->requires_grad = node->out->requires_grad;
     if (is_idle(tape, node))
         ENT_TRY(need_scratch(tape, node->scratch_bytes));
     else
@@ -271,6 +282,16 @@ ent_status ent_node_run(ent_tensor **y, ent_tape *tape, ent_node *node, size_t n
     if (node->out->requires_grad)
         ENT_TRY(ent_tape_append(tape, node));
     *y = node->out;
+    return ENT_OK;
+}
+
+/* Of two results one may be what the loss doesn't depend on. */
+static ent_status give_results_gradients(ent_tape *tape, ent_node *node)
+{
+    if (node->out->grad == NULL)
+        ENT_TRY(take_gradient(node->out, tape, true));
+    if (node->also && node->also->grad == NULL)
+        ENT_TRY(take_gradient(node->also, tape, true));
     return ENT_OK;
 }
 
@@ -294,8 +315,9 @@ ent_status ent_tape_back_to(ent_tape *tape, size_t first)
 {
     for (size_t i = tape->n_nodes; i-- > first;) {
         ent_node *node = tape->nodes[i];
-        if (node->out->grad == NULL)
+        if (node->out->grad == NULL && (node->also == NULL || node->also->grad == NULL))
             continue; /* the loss doesn't depend on it */
+        ENT_TRY(give_results_gradients(tape, node));
         ENT_TRY(give_inputs_gradients(tape, node));
         node->scratch = tape->scratch;
         if (node->op == &ent_segment_op)
@@ -303,6 +325,8 @@ ent_status ent_tape_back_to(ent_tape *tape, size_t first)
         else if (!tape->planning)
             ent_op_run(node, node->op->backward);
         give_gradient_back(tape, node->out);
+        if (node->also)
+            give_gradient_back(tape, node->also);
     }
     return ENT_OK;
 }

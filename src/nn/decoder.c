@@ -71,18 +71,8 @@ static ent_status rotated(ent_tensor **y, ent_tape *tape, const pass *c, ent_pro
     return ENT_OK;
 }
 
-/* *x = *x + a, of which no more is needed. */
-static ent_status add_to(ent_tensor **x, ent_tape *tape, ent_tensor *a)
-{
-    ent_tensor *before = *x;
-    ENT_TRY(ent_add(x, tape, before, a));
-    ent_tape_release(tape, before);
-    ent_tape_release(tape, a);
-    return ENT_OK;
-}
-
-/* x += o_proj(attention(input_norm(x))): (T, C) */
-static ent_status attention_block(ent_tensor **x, ent_tape *tape, const pass *c)
+/* *o = o_proj(attention(h)): (T, C), where h is the norm of the hidden state */
+static ent_status attention_block(ent_tensor **o, ent_tape *tape, const pass *c, ent_tensor *h)
 {
     const ent_model_config *config = &c->decoder->config;
     const layer *y = &c->decoder->layers[c->layer];
@@ -92,8 +82,7 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const pass *c)
                                        .window = c->layer >= config->first_window_layer ? config->sliding_window : 0,
                                        .doc_start = c->tokens.doc_start,
                                        .before = c->before};
-    ent_tensor *h, *q, *k, *v, *a, *o;
-    ENT_TRY(ent_rmsnorm(&h, tape, *x, y->input_norm, config->rms_norm_eps));
+    ent_tensor *q, *k, *v, *a;
     ENT_TRY(rotated(&q, tape, c, ENT_Q_PROJ, y->q_norm, h));
     ENT_TRY(rotated(&k, tape, c, ENT_K_PROJ, y->k_norm, h));
     ENT_TRY(project(&v, tape, c, ENT_V_PROJ, h));
@@ -110,17 +99,15 @@ static ent_status attention_block(ent_tensor **x, ent_tape *tape, const pass *c)
     ent_tape_release(tape, q);
     ent_tape_release(tape, k);
     ent_tape_release(tape, v);
-    ENT_TRY(project(&o, tape, c, ENT_O_PROJ, a));
+    ENT_TRY(project(o, tape, c, ENT_O_PROJ, a));
     ent_tape_release(tape, a);
-    return add_to(x, tape, o);
+    return ENT_OK;
 }
 
-/* x += down_proj(silu(gate_proj(h)) * up_proj(h)), h = post_attention_norm(x): (T, C) */
-static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const pass *c)
+/* *down = down_proj(silu(gate_proj(h)) * up_proj(h)): (T, C) */
+static ent_status mlp_block(ent_tensor **down, ent_tape *tape, const pass *c, ent_tensor *h)
 {
-    ent_tensor *h, *gate, *up, *m, *down;
-    ENT_TRY(
-        ent_rmsnorm(&h, tape, *x, c->decoder->layers[c->layer].post_attention_norm, c->decoder->config.rms_norm_eps));
+    ent_tensor *gate, *up, *m;
     ENT_TRY(project(&gate, tape, c, ENT_GATE_PROJ, h));
     ENT_TRY(project(&up, tape, c, ENT_UP_PROJ, h));
     ent_tape_release(tape, h);
@@ -129,30 +116,51 @@ static ent_status mlp_block(ent_tensor **x, ent_tape *tape, const pass *c)
     ent_tape_release(tape, up);
     if (c->decoder->layers[c->layer].proj[ENT_DOWN_PROJ].magnitude == NULL)
         ent_tape_tail(tape);
-    ENT_TRY(project(&down, tape, c, ENT_DOWN_PROJ, m));
+    ENT_TRY(project(down, tape, c, ENT_DOWN_PROJ, m));
     ent_tape_release(tape, m);
-    return add_to(x, tape, down);
+    return ENT_OK;
 }
 
-static ent_status attention_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+/* A half of a layer adds what its block makes of the norm of the hidden state. */
+typedef struct half_layer {
+    pass pass;
+    ent_status (*block)(ent_tensor **y, ent_tape *tape, const pass *c, ent_tensor *h);
+    ent_tensor *norm;
+} half_layer;
+
+/* Number i: two of each layer, and behind them the final norm, which has no block. */
+static half_layer half_at(const pass *c, size_t i)
 {
-    *y = x;
-    return attention_block(y, tape, context);
+    const ent_decoder *d = c->decoder;
+    half_layer half = {.pass = *c, .norm = d->norm};
+    half.pass.layer = i / 2;
+    if (i == 2 * d->config.n_layers)
+        return half;
+    half.block = i % 2 ? mlp_block : attention_block;
+    half.norm = i % 2 ? d->layers[i / 2].post_attention_norm : d->layers[i / 2].input_norm;
+    return half;
 }
 
-static ent_status mlp_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+/* As a segment, *y = x + block(norm(x)). */
+static ent_status recomputed(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
 {
-    *y = x;
-    return mlp_block(y, tape, context);
+    const half_layer *half = context;
+    ent_tensor *h, *o;
+    ENT_TRY(ent_rmsnorm(&h, tape, x, half->norm, half->pass.decoder->config.rms_norm_eps));
+    ENT_TRY(half->block(&o, tape, &half->pass, h));
+    ENT_TRY(ent_add(y, tape, x, o));
+    ent_tape_release(tape, o);
+    return ENT_OK;
 }
 
-/* *h = what a half of a layer makes of it. */
-static ent_status half(ent_tensor **h, ent_tape *tape, ent_segment run, const pass *c)
+/* *x += block(*h), and *h = the norm of that which comes next. */
+static ent_status step(ent_tensor **x, ent_tensor **h, ent_tape *tape, const half_layer *half, ent_tensor *next_norm)
 {
-    ent_tensor *x = *h;
-    const bool recomputed = c->decoder->recompute && c->cache == NULL;
-    ENT_TRY(recomputed ? ent_tape_recompute(h, tape, x, run, c, sizeof *c) : run(h, tape, x, c));
-    ent_tape_release(tape, x);
+    ent_tensor *before = *x, *o;
+    ENT_TRY(half->block(&o, tape, &half->pass, *h));
+    ENT_TRY(ent_add_rmsnorm(h, x, tape, before, o, next_norm, half->pass.decoder->config.rms_norm_eps));
+    ent_tape_release(tape, before);
+    ent_tape_release(tape, o);
     return ENT_OK;
 }
 
@@ -189,18 +197,29 @@ static ent_status look(watch *w, ent_tape *tape, size_t l, ent_tensor *h)
 }
 
 /* The final hidden state, normed: (T, C). `w` may be NULL. */
-static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c, watch *w)
+static ent_status hidden(ent_tensor **h, ent_tape *tape, const pass *c, watch *w)
 {
     const ent_decoder *d = c->decoder;
-    ENT_TRY(ent_embedding(h, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
-    for (c->layer = 0; c->layer < d->config.n_layers; c->layer++) {
-        ENT_TRY(half(h, tape, attention_half, c));
-        ENT_TRY(half(h, tape, mlp_half, c));
-        if (w)
-            ENT_TRY(look(w, tape, c->layer, *h));
+    const double eps = d->config.rms_norm_eps;
+    const bool recomputes = d->recompute && c->cache == NULL;
+    ent_tensor *x;
+    ENT_TRY(ent_embedding(&x, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
+    if (!recomputes)
+        ENT_TRY(ent_rmsnorm(h, tape, x, half_at(c, 0).norm, eps));
+    for (size_t i = 0; i < 2 * d->config.n_layers; i++) {
+        const half_layer half = half_at(c, i);
+        ent_tensor *before = x;
+        if (recomputes) {
+            ENT_TRY(ent_tape_recompute(&x, tape, before, recomputed, &half, sizeof half));
+            ent_tape_release(tape, before);
+        } else {
+            ENT_TRY(step(&x, h, tape, &half, half_at(c, i + 1).norm));
+        }
+        if (w && i % 2)
+            ENT_TRY(look(w, tape, i / 2, x));
     }
-    ent_tensor *x = *h;
-    ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, d->config.rms_norm_eps));
+    if (recomputes)
+        ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, eps));
     ent_tape_release(tape, x);
     return ENT_OK;
 }
