@@ -60,14 +60,14 @@ static inline ent_real exp_real(ent_real x)
  * is exact. */
 static inline ent_real exp_real(ent_real x)
 {
-    const float t = x * 1.44269504f + ROUND_F32, n = t - ROUND_F32;
-    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const float t = fmaf(x, 1.44269504f, ROUND_F32), n = t - ROUND_F32;
+    const float r = fmaf(n, 2.12194440e-4f, fmaf(n, -0.693359375f, x));
     float q = 0x1.6d10fcp-10f;
-    q = q * r + 0x1.120b62p-7f;
-    q = q * r + 0x1.55551ap-5f;
-    q = q * r + 0x1.5554dep-3f;
-    q = q * r + 0.5f;
-    float y = float_of(bits_of(1 + (r + r * r * q)) + (bits_of(t) << 23));
+    q = fmaf(q, r, 0x1.120b62p-7f);
+    q = fmaf(q, r, 0x1.55551ap-5f);
+    q = fmaf(q, r, 0x1.5554dep-3f);
+    q = fmaf(q, r, 0.5f);
+    float y = float_of(bits_of(1 + fmaf(r * r, q, r)) + (bits_of(t) << 23));
     y = x < -87.3365402f ? 0 : y;               /* below 2^-126 */
     return x <= 88.7228317f ? y : x + INFINITY; /* too large, or not a number */
 }

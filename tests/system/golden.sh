@@ -23,7 +23,7 @@ golden() { # name: the example does what it did
   check "$1: budget" trace assert $1.json --rules "$golden/rules/$1.toml"
 }
 golden training_loop; golden model_io
-# The large one takes minutes. Without --thorough it runs one of its three epochs, with a smaller adapter.
+# The large one takes minutes: whole with --thorough, and else one of its three epochs, with a smaller adapter.
 if thorough; then
   golden llama2_finetune_lora
   awk -F'loss=' '/loss=/ { split($2, x, ","); print x[1] }' llama2_finetune_lora.out >losses
@@ -31,7 +31,9 @@ if thorough; then
   check "llama2: numbers" trace compare "$golden/numeric/llama2_finetune_lora.jsonl" l.jsonl
   check "llama2: loss falls over the whole run" sh -c '[ "$(wc -l <losses)" = 30 ] && [ "$(head -1 losses | cut -d. -f1)" -gt "$(tail -1 losses | cut -d. -f1)" ]'
 fi
-example llama2_finetune_lora --epochs 1 --rank 4 --alpha 8
+example llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace short.jsonl
+check "llama2, one epoch: golden trace" trace compare "$golden/llama2_finetune_lora_short.json" llama2_finetune_lora.json
+check "llama2, one epoch: numbers" trace compare "$golden/numeric/llama2_finetune_lora_short.jsonl" run-llama2_finetune_lora/short.jsonl
 check "llama2, one epoch: budget" trace assert llama2_finetune_lora.json --rules "$golden/rules/llama2_finetune_lora.toml"
 fails "other programs differ" '^different' trace compare "$golden/training_loop.json" model_io.json
 (cd run-model_io && trace record -f -o ../again.json -- ./model_io) >/dev/null
@@ -59,7 +61,7 @@ as_strace() { # trace, program, options...
 }
 as_strace training_loop.json training_loop
 as_strace model_io.json model_io
-thorough && as_strace llama2_finetune_lora.json llama2_finetune_lora --epochs 1 --rank 4 --alpha 8
+thorough && as_strace llama2_finetune_lora.json llama2_finetune_lora --epochs 1 --rank 4 --alpha 8 --trace short.jsonl
 
 # What changes is seen.
 record() { rm -f c.json c.jsonl; CHANGE=$1 trace record -f --source -o c.json -- "$changed" --trace c.jsonl >/dev/null; }
