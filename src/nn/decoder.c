@@ -141,8 +141,8 @@ static half_layer half_at(const pass *c, size_t i)
     return half;
 }
 
-/* As a segment, *y = x + block(norm(x)). */
-static ent_status recomputed(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
+/* *y = x + block(norm(x)): a segment. */
+static ent_status whole_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, const void *context)
 {
     const half_layer *half = context;
     ent_tensor *h, *o;
@@ -159,7 +159,6 @@ static ent_status step(ent_tensor **x, ent_tensor **h, ent_tape *tape, const hal
     ent_tensor *before = *x, *o;
     ENT_TRY(half->block(&o, tape, &half->pass, *h));
     ENT_TRY(ent_add_rmsnorm(h, x, tape, before, o, next_norm, half->pass.decoder->config.rms_norm_eps));
-    ent_tape_release(tape, before);
     ent_tape_release(tape, o);
     return ENT_OK;
 }
@@ -196,29 +195,31 @@ static ent_status look(watch *w, ent_tape *tape, size_t l, ent_tensor *h)
     return ENT_OK;
 }
 
-/* The final hidden state, normed: (T, C). `w` may be NULL. */
+/* The final hidden state, normed: (T, C). `w` may be NULL. A state that is looked at, or a segment's, has its norm
+ * apart; the gradients that meet in it are then added in one order, computed again or not. */
 static ent_status hidden(ent_tensor **h, ent_tape *tape, const pass *c, watch *w)
 {
     const ent_decoder *d = c->decoder;
     const double eps = d->config.rms_norm_eps;
-    const bool recomputes = d->recompute && c->cache == NULL;
+    const bool recomputes = d->recompute && c->cache == NULL, apart = recomputes || (w && w->teaching->matches);
     ent_tensor *x;
     ENT_TRY(ent_embedding(&x, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
-    if (!recomputes)
+    if (!apart)
         ENT_TRY(ent_rmsnorm(h, tape, x, half_at(c, 0).norm, eps));
     for (size_t i = 0; i < 2 * d->config.n_layers; i++) {
         const half_layer half = half_at(c, i);
         ent_tensor *before = x;
-        if (recomputes) {
-            ENT_TRY(ent_tape_recompute(&x, tape, before, recomputed, &half, sizeof half));
-            ent_tape_release(tape, before);
-        } else {
+        if (recomputes)
+            ENT_TRY(ent_tape_recompute(&x, tape, before, whole_half, &half, sizeof half));
+        else if (apart)
+            ENT_TRY(whole_half(&x, tape, before, &half));
+        else
             ENT_TRY(step(&x, h, tape, &half, half_at(c, i + 1).norm));
-        }
+        ent_tape_release(tape, before);
         if (w && i % 2)
             ENT_TRY(look(w, tape, i / 2, x));
     }
-    if (recomputes)
+    if (apart)
         ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, eps));
     ent_tape_release(tape, x);
     return ENT_OK;
