@@ -372,7 +372,7 @@ static ent_status decoder_tiles(ent_tensor **y, ent_tape *tape, ent_tensor *cons
     }
     const ent_attention_shape shape = {.n_heads = 6, .n_kv_heads = 6, .head_dim = 50, .doc_start = doc_start};
     ent_tensor *x = in[0], *w = in[3], *a, *b, *c;
-    ENT_TRY(ent_rmsnorm(&a, tape, x, in[1], 1e-5));
+    ENT_TRY(ent_rmsnorm(&a, tape, x, in[1], 1e-5, NULL));
     ENT_TRY(ent_linear(&b, tape, a, w, in[2], NULL));
     ENT_TRY(ent_attention(&c, tape, a, b, b, &shape));
     ENT_TRY(ent_silu_mul(&a, tape, c, b));

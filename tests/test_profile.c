@@ -122,7 +122,7 @@ static void operators_have_phases(void **state)
         ent_profile_start();
         assert_int_equal(ent_tape_input(&t, tape, x, 2, (size_t[]){64, 64}, true), ENT_OK);
         assert_int_equal(ent_tape_input(&weight, tape, w, 1, (size_t[]){64}, false), ENT_OK);
-        assert_int_equal(ent_rmsnorm(&y, tape, t, weight, 1e-5), ENT_OK);
+        assert_int_equal(ent_rmsnorm(&y, tape, t, weight, 1e-5, NULL), ENT_OK);
         assert_int_equal(ent_matmul(&y, tape, y, y), ENT_OK);
         assert_int_equal(ent_silu(&y, tape, y), ENT_OK);
         assert_int_equal(ent_mse(&loss, tape, y, t), ENT_OK);

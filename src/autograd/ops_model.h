@@ -41,13 +41,17 @@ ent_status ent_magnitude(ent_tensor **y, ent_tape *tape, ent_tensor *z, ent_tens
 
 /* y = w * x / sqrt(mean(x^2) + eps), over runs of n numbers along x's rows, for w (n): n divides the last dimension of
  * x. (Zhang, Sennrich 2019, arXiv:1910.07467.) With n = C it is a layer's norm, with n = head_dim Qwen3's q and k norm.
- */
-ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps);
+ *
+ * `rounded`, for a layer's norm in float: where rows of y are rounded too while they are in the cache, for products
+ * with weights in INT8 whose column_factors are its factors; memory that stays as it is until those products are done.
+ * NULL, or of no q: they aren't. */
+ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps,
+                       const ent_rounded_rows *rounded);
 
 /* *sum = x + addend, of one shape, and *y = its norm, while a row of it is in the cache: the same bits as ent_add and
  * ent_rmsnorm. */
 ent_status ent_add_rmsnorm(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent_tensor *x, ent_tensor *addend,
-                           ent_tensor *w, double eps);
+                           ent_tensor *w, double eps, const ent_rounded_rows *rounded);
 
 /* Rotary position embedding in the rotate-half order (Su et al. 2021, arXiv:2104.09864): of each head of x (T, heads *
  * head_dim), the pair (j, j + head_dim / 2) is turned by the angle whose cosine and sine stand at [position * head_dim

@@ -14,6 +14,7 @@ typedef struct pass {
     size_t before;       /* how many there are */
     bool drops;
     ent_rng dropout;
+    ent_rounded_rows rounded; /* where a norm is rounded for the products that read it; of no q: none does so */
 } pass;
 
 /* y = W x + bias with W rounded, which a product reads in backward, or nobody any more. */
@@ -62,7 +63,7 @@ static ent_status rotated(ent_tensor **y, ent_tape *tape, const pass *c, ent_pro
     ent_tensor *h, *normed;
     ENT_TRY(project(&h, tape, c, proj, x));
     if (norm) {
-        ENT_TRY(ent_rmsnorm(&normed, tape, h, norm, d->config.rms_norm_eps));
+        ENT_TRY(ent_rmsnorm(&normed, tape, h, norm, d->config.rms_norm_eps, NULL));
         ent_tape_release(tape, h);
         h = normed;
     }
@@ -126,6 +127,7 @@ typedef struct half_layer {
     pass pass;
     ent_status (*block)(ent_tensor **y, ent_tape *tape, const pass *c, ent_tensor *h);
     ent_tensor *norm;
+    ent_rounded_rows rounded; /* of the norm, as a projection that reads it needs it */
 } half_layer;
 
 /* Number i: two of each layer, and behind them the final norm, which has no block. */
@@ -138,6 +140,14 @@ static half_layer half_at(const pass *c, size_t i)
         return half;
     half.block = i % 2 ? mlp_block : attention_block;
     half.norm = i % 2 ? d->layers[i / 2].post_attention_norm : d->layers[i / 2].input_norm;
+    for (ent_proj proj = i % 2 ? ENT_GATE_PROJ : ENT_Q_PROJ; proj <= (i % 2 ? ENT_UP_PROJ : ENT_V_PROJ); proj++) {
+        const ent_tensor *w = d->layers[i / 2].proj[proj].w;
+        if (w->compute != ENT_COMPUTE_INT8)
+            continue;
+        half.rounded = c->rounded;
+        half.rounded.factors = w->column_factors;
+        break;
+    }
     return half;
 }
 
@@ -146,7 +156,7 @@ static ent_status whole_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, cons
 {
     const half_layer *half = context;
     ent_tensor *h, *o;
-    ENT_TRY(ent_rmsnorm(&h, tape, x, half->norm, half->pass.decoder->config.rms_norm_eps));
+    ENT_TRY(ent_rmsnorm(&h, tape, x, half->norm, half->pass.decoder->config.rms_norm_eps, &half->rounded));
     ENT_TRY(half->block(&o, tape, &half->pass, h));
     ENT_TRY(ent_add(y, tape, x, o));
     ent_tape_release(tape, o);
@@ -154,11 +164,12 @@ static ent_status whole_half(ent_tensor **y, ent_tape *tape, ent_tensor *x, cons
 }
 
 /* *x += block(*h), and *h = the norm of that which comes next. */
-static ent_status step(ent_tensor **x, ent_tensor **h, ent_tape *tape, const half_layer *half, ent_tensor *next_norm)
+static ent_status step(ent_tensor **x, ent_tensor **h, ent_tape *tape, const half_layer *half, const half_layer *next)
 {
     ent_tensor *before = *x, *o;
     ENT_TRY(half->block(&o, tape, &half->pass, *h));
-    ENT_TRY(ent_add_rmsnorm(h, x, tape, before, o, next_norm, half->pass.decoder->config.rms_norm_eps));
+    ENT_TRY(
+        ent_add_rmsnorm(h, x, tape, before, o, next->norm, half->pass.decoder->config.rms_norm_eps, &next->rounded));
     ent_tape_release(tape, o);
     return ENT_OK;
 }
@@ -195,32 +206,46 @@ static ent_status look(watch *w, ent_tape *tape, size_t l, ent_tensor *h)
     return ENT_OK;
 }
 
+/* Room for one norm rounded: the next one is rounded when nothing reads the last one any more. */
+static ent_status take_rounded(pass *c, ent_tape *tape)
+{
+    const ent_decoder *d = c->decoder;
+    for (size_t i = 0; i < ent_decoder_projections(d); i++)
+        if (projection_at(d, i)->w->compute == ENT_COMPUTE_INT8) {
+            ENT_TRY(ent_tape_buffer(&c->rounded.scales, tape, c->tokens.n * sizeof(float)));
+            return ent_tape_buffer(&c->rounded.q, tape, c->tokens.n * d->config.hidden_size);
+        }
+    return ENT_OK;
+}
+
 /* The final hidden state, normed: (T, C). `w` may be NULL. A state that is looked at, or a segment's, has its norm
  * apart; the gradients that meet in it are then added in one order, computed again or not. */
-static ent_status hidden(ent_tensor **h, ent_tape *tape, const pass *c, watch *w)
+static ent_status hidden(ent_tensor **h, ent_tape *tape, pass *c, watch *w)
 {
     const ent_decoder *d = c->decoder;
     const double eps = d->config.rms_norm_eps;
     const bool recomputes = d->recompute && c->cache == NULL, apart = recomputes || (w && w->teaching->matches);
     ent_tensor *x;
+    ENT_TRY(take_rounded(c, tape));
     ENT_TRY(ent_embedding(&x, tape, d->embed_tokens, c->tokens.ids, c->tokens.n));
+    const half_layer first = half_at(c, 0);
     if (!apart)
-        ENT_TRY(ent_rmsnorm(h, tape, x, half_at(c, 0).norm, eps));
+        ENT_TRY(ent_rmsnorm(h, tape, x, first.norm, eps, &first.rounded));
     for (size_t i = 0; i < 2 * d->config.n_layers; i++) {
-        const half_layer half = half_at(c, i);
+        const half_layer half = half_at(c, i), next = half_at(c, i + 1);
         ent_tensor *before = x;
         if (recomputes)
             ENT_TRY(ent_tape_recompute(&x, tape, before, whole_half, &half, sizeof half));
         else if (apart)
             ENT_TRY(whole_half(&x, tape, before, &half));
         else
-            ENT_TRY(step(&x, h, tape, &half, half_at(c, i + 1).norm));
+            ENT_TRY(step(&x, h, tape, &half, &next));
         ent_tape_release(tape, before);
         if (w && i % 2)
             ENT_TRY(look(w, tape, i / 2, x));
     }
     if (apart)
-        ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, eps));
+        ENT_TRY(ent_rmsnorm(h, tape, x, d->norm, eps, NULL));
     ent_tape_release(tape, x);
     return ENT_OK;
 }

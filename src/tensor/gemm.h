@@ -67,12 +67,16 @@ void ent_gemm_causal(ent_causal_part part, size_t diagonal, ent_real *c, size_t 
  *         rounded to int8 with a scale of its own
  *
  * With W of I8 or NF4 the bits in FP32 are those of the product with a W of F32 that holds its numbers, as
- * ent_tensor_read gives them; in BF16, where it isn't oneDNN's, those of that product with both factors rounded beforehand; in
- * INT8 those of the product with a W of I8 that is made of its numbers.
+ * ent_tensor_read gives them; in BF16, where it isn't oneDNN's, those of that product with both factors rounded
+ * beforehand; in INT8 those of the product with a W of I8 that is made of its numbers.
  *
  * `scratch`: as many bytes as ent_gemm_weight_plan said for at least m rows, 64-byte aligned. */
 void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
                      void *scratch);
+
+/* Y = x W^T for x (m, in), the same; in INT8 it takes the rows of x that are rounded already, if they are as W needs
+ * them. */
+void ent_gemm_weight_of(ent_real *y, const ent_tensor *x, const ent_tensor *w, void *scratch);
 
 /* Makes ready for products with `w` of up to `m` rows, both ways: what a backend takes it takes here, and at most at
  * the first call for each shape. *scratch: bytes that ent_gemm_weight needs. ENT_EINVAL if w is not stored as its

@@ -72,6 +72,14 @@ static void tiles(const ent_product *p, ent_packed from, size_t i, size_t m, siz
                                o->column_scales + j + s, l == 0 ? o->beta : 1);
 }
 
+void ent_round_row(const ent_rounded_rows *to, size_t i, const float *x, size_t n)
+{
+    const ent_kernels *kernels = ent_kernels_get();
+    float inverse;
+    to->scales[i] = ent_int8_scale(kernels->largest(x, to->factors, n), &inverse);
+    kernels->to_int8(to->q + i * n, x, to->factors, inverse, n);
+}
+
 void ent_gemm_int8(float *c, size_t m, size_t n, size_t k, const int8_t *a, const float *row_scales,
                    const ent_tensor *b, bool transposed, const float *column_scales, float beta)
 {

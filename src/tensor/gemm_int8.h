@@ -15,6 +15,9 @@ typedef struct ent_int8_rounding {
     const float *reciprocals;       /* of column_factors, which are powers of two; NULL: all 1 */
 } ent_int8_rounding;
 
+/* Row i of `to`, from n numbers x. */
+void ent_round_row(const ent_rounded_rows *to, size_t i, const float *x, size_t n);
+
 /* C = row_scale A op(B) column_scale + beta C: (m, n) = (m, k) (k, n). A has no gaps; B is the whole numbers of a
  * matrix: what is stored, I8, or what b->rounding makes of it, a stretch at a time while B is packed; op(B) is B^T
  * where `transposed`. No number is -128. Shared by the threads of the rank. */

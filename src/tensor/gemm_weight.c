@@ -1,6 +1,7 @@
 /* Products with weights, by the weight's compute type and what the CPU has for it. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "src/base/profile.h"
 #include "src/base/tiles.h"
@@ -28,24 +29,17 @@ static bool is_quantized(const ent_tensor *w)
 }
 
 #ifndef ENT_F64
-/* Rows of A as int8, each with its scale. */
 typedef struct quantization {
-    const float *from, *factors;
+    const float *from;
+    const ent_rounded_rows *to;
     size_t columns;
-    float *scales;
-    int8_t *to;
 } quantization;
 
 static void quantize_rows(void *context, size_t begin, size_t end)
 {
     const quantization *q = context;
-    const ent_kernels *kernels = ent_kernels_get();
-    for (size_t i = begin; i < end; i++) {
-        const float *x = q->from + i * q->columns;
-        float inverse;
-        q->scales[i] = ent_int8_scale(kernels->largest(x, q->factors, q->columns), &inverse);
-        kernels->to_int8(q->to + i * q->columns, x, q->factors, inverse, q->columns);
-    }
+    for (size_t i = begin; i < end; i++)
+        ent_round_row(q->to, i, q->from + i * q->columns, q->columns);
 }
 
 typedef struct input_work {
@@ -69,16 +63,25 @@ static size_t scales_bytes(size_t m)
     return (m * sizeof(float) + 63) / 64 * 64;
 }
 
+static bool same_factors(const float *a, const float *b, size_t n)
+{
+    return a == b || (a && b && memcmp(a, b, n * sizeof *a) == 0);
+}
+
 /* W stands between two scalings: the one on A's side goes into A before it is rounded, the other into C. */
-static void product_int8(float *c, size_t m, const float *a, const ent_tensor *w, bool transposed, float beta,
-                         void *scratch)
+static void product_int8(float *c, size_t m, const float *a, const ent_rounded_rows *rounded, const ent_tensor *w,
+                         bool transposed, float beta, void *scratch)
 {
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     const float *scales = w->rounding ? w->rounding->scales : w->row_scales;
-    const quantization q = {a, transposed ? w->column_factors : scales, k, scratch,
-                            (int8_t *)scratch + scales_bytes(m)};
-    ent_tiles(m, 16, quantize_rows, (void *)&q);
-    ent_gemm_int8(c, m, n, k, q.to, q.scales, w, transposed, transposed ? scales : w->column_factors, beta);
+    const ent_rounded_rows own = {transposed ? w->column_factors : scales, scratch,
+                                  (int8_t *)scratch + scales_bytes(m)};
+    if (rounded == NULL || !same_factors(rounded->factors, own.factors, k)) {
+        rounded = &own;
+        ent_tiles(m, 16, quantize_rows, &(quantization){a, &own, k});
+    }
+    ent_gemm_int8(c, m, n, k, rounded->q, rounded->scales, w, transposed, transposed ? scales : w->column_factors,
+                  beta);
 }
 #endif
 
@@ -115,9 +118,10 @@ ent_status ent_gemm_weight_plan(size_t *scratch, const ent_tensor *w, size_t m)
     }
 }
 
-static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
-                    void *scratch)
+static void product(ent_real *c, size_t m, const ent_real *a, const ent_rounded_rows *rounded, const ent_tensor *w,
+                    bool transposed, ent_real beta, void *scratch)
 {
+    (void)rounded; /* in double */
     const size_t n = w->shape[transposed ? 0 : 1], k = w->shape[transposed ? 1 : 0];
     ent_matrix b = ent_matrix_stored(w, transposed);
 #ifndef ENT_F64
@@ -128,7 +132,7 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
     }
     if (w->compute == ENT_COMPUTE_INT8) {
         assert(w->dtype == ENT_DTYPE_I8 || w->rounding);
-        product_int8(c, m, a, w, transposed, beta, scratch);
+        product_int8(c, m, a, rounded, w, transposed, beta, scratch);
         return;
     }
 #endif
@@ -148,14 +152,25 @@ static void product(ent_real *c, size_t m, const ent_real *a, const ent_tensor *
                 ent_matrix_of(a, k, false), b, beta);
 }
 
-void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
-                     void *scratch)
+static void observed(ent_real *c, size_t m, const ent_real *a, const ent_rounded_rows *rounded, const ent_tensor *w,
+                     bool transposed, ent_real beta, void *scratch)
 {
     const ent_phase outer = ent_profile_enter(ENT_PHASE_PRODUCTS);
     if (w->observer)
         ent_observe(w->observer, a, m, transposed);
-    product(c, m, a, w, transposed, beta, scratch);
+    product(c, m, a, rounded, w, transposed, beta, scratch);
     ent_profile_enter(outer);
+}
+
+void ent_gemm_weight(ent_real *c, size_t m, const ent_real *a, const ent_tensor *w, bool transposed, ent_real beta,
+                     void *scratch)
+{
+    observed(c, m, a, NULL, w, transposed, beta, scratch);
+}
+
+void ent_gemm_weight_of(ent_real *y, const ent_tensor *x, const ent_tensor *w, void *scratch)
+{
+    observed(y, x->shape[0], ent_values(x), x->rounded, w, true, 0, scratch);
 }
 
 const char *ent_gemm_kernel_for(ent_compute compute)

@@ -20,6 +20,13 @@ typedef struct ent_input_rounding {
     float scale, inverse, zero, low;
 } ent_input_rounding;
 
+/* The rows of an activation x as whole numbers with a scale each: x(i, j) is about scales[i] q(i, j) / factors[j]. */
+typedef struct ent_rounded_rows {
+    const float *factors; /* NULL: all 1 */
+    float *scales;
+    int8_t *q; /* as many columns as x, no gaps; NULL: there are none */
+} ent_rounded_rows;
+
 typedef struct ent_tensor {
     size_t n_dims; /* 0: a scalar */
     size_t shape[ENT_MAX_DIMS];
@@ -39,6 +46,7 @@ typedef struct ent_tensor {
     const struct ent_int8_rounding *rounding;
     const ent_input_rounding *input; /* of x in y = x W^T, in fp32; NULL: none */
     struct ent_observer *observer;   /* sees the operands of products with this weight; NULL: nobody does */
+    const ent_rounded_rows *rounded; /* an activation's rows for products in INT8; NULL: nobody has rounded them */
     bool spare;                      /* the values are a tape's, and no backward reads them: see ent_tape_release */
 } ent_tensor;
 

@@ -93,7 +93,7 @@ static void forward(ent_node *node)
             adapter_down(node);
         return;
     }
-    ent_gemm_weight(y, n, ent_values(node->in[X]), node->in[W], true, 0, node->scratch);
+    ent_gemm_weight_of(y, node->in[X], node->in[W], node->scratch);
     if (node->in[BIAS])
         ent_tiles(out, 64, add_bias, node);
     if (node->in[A] == NULL)

@@ -1,4 +1,5 @@
-/* y = w s / sqrt(mean(s^2) + eps), over runs of n numbers; s = x, or s = x + addend, which is a second result */
+/* y = w s / sqrt(mean(s^2) + eps), over runs of n numbers; s = x, or s = x + addend, which is a second result. Rows of
+ * y may be rounded to int8 at once, for the products that read it. */
 #include <math.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "src/autograd/ops_model.h"
 #include "src/base/tiles.h"
 #include "src/kernel/kernels.h"
+#include "src/tensor/gemm_int8.h"
 
 enum { X, W, ADDEND };
 
@@ -14,6 +16,7 @@ typedef struct rmsnorm_ctx {
     ent_real *inverse; /* 1 / sqrt(mean(s^2) + eps) of each run */
     double eps;
     size_t runs, n;
+    ent_rounded_rows rounded; /* of y */
 } rmsnorm_ctx;
 
 enum { RUNS_IN_TILE = 16 };
@@ -36,6 +39,10 @@ static void forward_runs(void *context, size_t begin, size_t end)
             k->add(s, ent_values(node->in[X]) + i * n, ent_values(node->in[ADDEND]) + i * n, n);
         ctx->inverse[i] = (ent_real)(1.0 / sqrt(k->sum_squares(s, n) / (double)n + ctx->eps));
         k->norm(ent_values(node->out) + i * n, s, w, ctx->inverse[i], n);
+#ifndef ENT_F64
+        if (ctx->rounded.q)
+            ent_round_row(&ctx->rounded, i, ent_values(node->out) + i * n, n);
+#endif
     }
 }
 
@@ -101,33 +108,33 @@ static void backward(ent_node *node)
 
 static ent_status apply_case(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
-    return ent_rmsnorm(y, tape, in[0], in[1], 1e-5);
+    return ent_rmsnorm(y, tape, in[0], in[1], 1e-5, NULL);
 }
 
 /* Each result alone, and both. */
 static ent_status apply_sum(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
     ent_tensor *sum, *norm;
-    ENT_TRY(ent_add_rmsnorm(&norm, &sum, tape, in[0], in[2], in[1], 1e-5));
+    ENT_TRY(ent_add_rmsnorm(&norm, &sum, tape, in[0], in[2], in[1], 1e-5, NULL));
     return ent_mul(y, tape, sum, norm);
 }
 
 static ent_status apply_sum_alone(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
     ent_tensor *norm;
-    return ent_add_rmsnorm(&norm, y, tape, in[0], in[2], in[1], 1e-5);
+    return ent_add_rmsnorm(&norm, y, tape, in[0], in[2], in[1], 1e-5, NULL);
 }
 
 static ent_status apply_norm_alone(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
     ent_tensor *sum;
-    return ent_add_rmsnorm(y, &sum, tape, in[0], in[2], in[1], 1e-5);
+    return ent_add_rmsnorm(y, &sum, tape, in[0], in[2], in[1], 1e-5, NULL);
 }
 
 static ent_status apply_doubled(ent_tensor **y, ent_tape *tape, ent_tensor *const *in)
 {
     ent_tensor *sum, *norm;
-    ENT_TRY(ent_add_rmsnorm(&norm, &sum, tape, in[0], in[0], in[1], 1e-5));
+    ENT_TRY(ent_add_rmsnorm(&norm, &sum, tape, in[0], in[0], in[1], 1e-5, NULL));
     return ent_mul(y, tape, sum, norm);
 }
 
@@ -168,7 +175,7 @@ const ent_op ent_op_rmsnorm = {"rmsnorm", forward, backward, cases, sizeof cases
 
 /* y, and with an addend the sum. */
 static ent_status run(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent_tensor *x, ent_tensor *addend,
-                      ent_tensor *w, double eps)
+                      ent_tensor *w, double eps, const ent_rounded_rows *rounded)
 {
     ent_shape_text t[2];
     ENT_TRY(ent_op_check_real(&ent_op_rmsnorm, x));
@@ -181,21 +188,26 @@ static ent_status run(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent_tens
     *ctx = (rmsnorm_ctx){.eps = eps, .runs = ent_tensor_count(x) / w->shape[0], .n = w->shape[0]};
     ENT_TRY(ent_tape_buffer(&ctx->inverse, tape, ctx->runs * sizeof(ent_real)));
     node->scratch_bytes = ctx->n * sizeof(ent_real);
+    if (rounded && ctx->n == ent_tensor_columns(x))
+        ctx->rounded = *rounded;
     if (addend) {
         ENT_TRY(ent_node_also(tape, node, x->n_dims, x->shape));
         node->traits |= ENT_UNREAD_IN(X) | ENT_UNREAD_IN(ADDEND) | ENT_SETS_IN(X) | ENT_SETS_IN(ADDEND);
         *sum = node->also;
     }
-    return ent_node_run(y, tape, node, x->n_dims, x->shape);
+    ENT_TRY(ent_node_run(y, tape, node, x->n_dims, x->shape));
+    (*y)->rounded = ctx->rounded.q ? &ctx->rounded : NULL;
+    return ENT_OK;
 }
 
-ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps)
+ent_status ent_rmsnorm(ent_tensor **y, ent_tape *tape, ent_tensor *x, ent_tensor *w, double eps,
+                       const ent_rounded_rows *rounded)
 {
-    return run(y, NULL, tape, x, NULL, w, eps);
+    return run(y, NULL, tape, x, NULL, w, eps, rounded);
 }
 
 ent_status ent_add_rmsnorm(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent_tensor *x, ent_tensor *addend,
-                           ent_tensor *w, double eps)
+                           ent_tensor *w, double eps, const ent_rounded_rows *rounded)
 {
     ent_shape_text t[2];
     ENT_TRY(ent_op_check_real(&ent_op_rmsnorm, addend));
@@ -203,5 +215,5 @@ ent_status ent_add_rmsnorm(ent_tensor **y, ent_tensor **sum, ent_tape *tape, ent
         return ent_fail(ENT_EINVAL, "rmsnorm: expected terms of one shape, found %s and %s",
                         ent_shape_format(&t[0], x->n_dims, x->shape),
                         ent_shape_format(&t[1], addend->n_dims, addend->shape));
-    return run(y, sum, tape, x, addend, w, eps);
+    return run(y, sum, tape, x, addend, w, eps, rounded);
 }
