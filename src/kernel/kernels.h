@@ -1,6 +1,7 @@
 /* Kernels over rows of numbers, vectorised: one source (level.c) compiled for the plain CPU, AVX2 and AVX-512, chosen
- * at run time. Every level gives the same bits: an element is always the same operations, none of them fused, and a sum
- * always goes over the same 16 lanes (element i to lane i % 16), which are then added in the same order.
+ * at run time. Every level gives the same bits: an element is always the same operations, fused within exp and nowhere
+ * else, and a sum always goes over the same 16 lanes (element i to lane i % 16), which are then added in the same
+ * order.
  *
  * Kernels allocate nothing and cannot fail. A result may be one of the inputs itself, but not overlap it otherwise;
  * rows need no alignment, and n may be 0 where nothing else is said. Gradients are added to what is there.
