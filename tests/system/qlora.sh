@@ -133,7 +133,8 @@ done
 # rows of logits, in bf16 twice, little is used by units of 16 tokens.
 BENCH=("$BIN/entrenar" bench --shape llama-162m --seq-len 16 --units 2 --repeat 1 --threads 1 --json)
 "${BENCH[@]}" --precision bf16 >bf16.json || bad "bench in bf16"
-for precision in fp32 int8; do "${BENCH[@]}" --base nf4 --precision $precision >nf4-$precision.json || bad "bench in $precision"; done
+PRECISIONS=(fp32); thorough && PRECISIONS+=(int8)
+for precision in "${PRECISIONS[@]}"; do "${BENCH[@]}" --base nf4 --precision $precision >nf4-$precision.json || bad "bench in $precision"; done
 "${BENCH[@]}" --base int8 --precision int8 >int8-int8.json || bad "bench of int8"
 share() { # what, file, largest share
   check "$1" python3 - "$2" "$3" <<'P'
@@ -144,7 +145,7 @@ assert 0.25 < ratio <= float(sys.argv[2]), ratio
 assert b["peak_rss_mib"] < wide["peak_rss_mib"] - 0.9 * (1 - ratio) * wide["mapped_weights_mib"], (b["peak_rss_mib"], wide["peak_rss_mib"])
 P
 }
-for precision in fp32 int8; do
+for precision in "${PRECISIONS[@]}"; do
   share "llama-162m: nf4 in $precision" nf4-$precision.json 0.30
   check "llama-162m: nf4 in $precision: the plan of memory is what was used" python3 "$HERE/bench.py" memory nf4-$precision.json 40
 done
