@@ -251,12 +251,44 @@ static void a_decoder_has_the_bits_of_products_that_round(void **state)
     subject_end(&apart);
 }
 
+/* The last logits, of all tokens at once, and piece by piece, with rows of the pieces before where rows are rounded. */
+static void a_decoder_with_a_cache_has_the_bits_of_one_without(void **state)
+{
+    static int32_t ids[T], starts[T];
+    static const size_t pieces[] = {1, 17, 2, 1, 19};
+    (void)state;
+    subject s = subject_of(twos);
+    ent_tape *tape, *other;
+    ent_kv_cache *cache;
+    ent_tensor *all, *last;
+    size_t at = 0;
+    for (int t = 0; t < T; t++)
+        ids[t] = (t * 7 + 3) % 50;
+    assert_int_equal(ent_tape_new(&tape, false), ENT_OK);
+    assert_int_equal(ent_tape_new(&other, false), ENT_OK);
+    ent_tape_record(tape, false);
+    ent_tape_record(other, false);
+    assert_int_equal(ent_decoder_logits(&all, tape, s.decoder, &(ent_tokens){T, ids, starts}), ENT_OK);
+    assert_int_equal(ent_kv_cache_new(&cache, ent_decoder_config(s.decoder), T), ENT_OK);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; at += pieces[i++]) {
+        ent_tape_rewind(other);
+        assert_int_equal(ent_decoder_next(&last, other, s.decoder, cache, ids + at, pieces[i]), ENT_OK);
+        assert_memory_equal(ent_values(last), ent_values(all) + (at + pieces[i] - 1) * 50, 50 * sizeof(float));
+    }
+    assert_int_equal(at, T);
+    ent_kv_cache_free(cache);
+    ent_tape_free(other);
+    ent_tape_free(tape);
+    subject_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_those_of_the_norm),
         cmocka_unit_test(products_take_rows_of_their_factors),
         cmocka_unit_test(a_decoder_has_the_bits_of_products_that_round),
+        cmocka_unit_test(a_decoder_with_a_cache_has_the_bits_of_one_without),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
