@@ -39,8 +39,14 @@ typedef struct image {
     ent_params *params;
     bool quantizes; /* all frozen matrices become `base`; else weights become what products with them ask for */
     ent_dtype base;
+    bool (*stop)(void);
     header header;
 } image;
+
+static bool is_stopped(const image *im)
+{
+    return im->stop && im->stop();
+}
 
 static ent_dtype wanted(const image *im, const ent_param *p)
 {
@@ -117,7 +123,7 @@ static ent_status piece_take(piece *p, const ent_conversion *c)
 /* Makes of each piece, and of what comes behind the rows, what `use` does with it. */
 typedef ent_status (*use_bytes)(void *context, const char *bytes, size_t n);
 
-static ent_status convert_in_pieces(const ent_conversion *c, use_bytes use, void *context)
+static ent_status convert_in_pieces(const image *im, const ent_conversion *c, use_bytes use, void *context)
 {
     ent_status st;
     piece p = {0};
@@ -125,6 +131,8 @@ static ent_status convert_in_pieces(const ent_conversion *c, use_bytes use, void
     ENT_GO(piece_take(&p, c));
     for (size_t i = 0; i < c->rows; i += p.n) {
         const size_t n = c->rows - i < p.n ? c->rows - i : p.n;
+        if (is_stopped(im))
+            ENT_GO(ent_fail(ENT_ESTOPPED, "stopped"));
         ENT_GO(ent_conversion_rows(p.rows, p.scales + i * c->row_scales, c, i, n));
         ENT_GO(use(context, p.rows, n * c->row_bytes));
     }
@@ -140,7 +148,7 @@ static ent_status convert_all(const image *im, use_bytes use, void *context)
     ent_conversion c;
     for (size_t i = 0; i < im->params->count; i++)
         if (conversion_of(&c, im, i))
-            ENT_TRY(convert_in_pieces(&c, use, context));
+            ENT_TRY(convert_in_pieces(im, &c, use, context));
     return ENT_OK;
 }
 
@@ -221,7 +229,8 @@ static ent_status read_back(const char *temporary, void *context)
     const expected *e = context;
     ent_weights_cache cache = {0};
     if (!map(&cache, temporary, e->image, true))
-        return ent_fail(ENT_EIO, "%s: what was written can't be read back", e->path);
+        return is_stopped(e->image) ? ent_fail(ENT_ESTOPPED, "stopped")
+                                    : ent_fail(ENT_EIO, "%s: what was written can't be read back", e->path);
     munmap(cache.data, cache.size);
     return ENT_OK;
 }
@@ -306,15 +315,16 @@ done:
     return st;
 }
 
-ent_status ent_weights_cache_open(ent_weights_cache **out, ent_params *params, const char *dir, bool verify)
+ent_status ent_weights_cache_open(ent_weights_cache **out, ent_params *params, const char *dir, bool verify,
+                                  bool (*stop)(void))
 {
-    return open_image(out, &(image){.params = params}, dir, verify);
+    return open_image(out, &(image){.params = params, .stop = stop}, dir, verify);
 }
 
 ent_status ent_weights_cache_quantize(ent_weights_cache **out, ent_params *params, ent_dtype base, const char *dir,
-                                      bool verify)
+                                      bool verify, bool (*stop)(void))
 {
-    return open_image(out, &(image){.params = params, .quantizes = true, .base = base}, dir, verify);
+    return open_image(out, &(image){.params = params, .quantizes = true, .base = base, .stop = stop}, dir, verify);
 }
 
 void ent_weights_cache_close(ent_weights_cache *cache)

@@ -25,13 +25,15 @@ typedef struct ent_weights_cache ent_weights_cache;
 /* Rebinds those frozen parameters whose products are computed in bf16 or int8 and that are neither stored so nor
  * quantised; those of int8 have their column_factors, which must stay. *out NULL if there are none. `dir`: where the
  * file is kept, made if it isn't there; NULL: in memory. One rank verifies and may make the file; those that come after
- * it only map it. It must stay open as long as the parameters are used. ENT_EIO, ENT_ENOMEM; ENT_ENUMERIC for a number
- * that isn't finite, where it would be rounded with a scale. */
-ent_status ent_weights_cache_open(ent_weights_cache **out, ent_params *params, const char *dir, bool verify);
+ * it only map it. It must stay open as long as the parameters are used. `stop` (NULL: never) is asked before each piece
+ * that is converted, and stays with its yes: ENT_ESTOPPED, and no file is made. ENT_EIO, ENT_ENOMEM; ENT_ENUMERIC for a
+ * number that isn't finite, where it would be rounded with a scale. */
+ent_status ent_weights_cache_open(ent_weights_cache **out, ent_params *params, const char *dir, bool verify,
+                                  bool (*stop)(void));
 
 /* The same for all frozen matrices, which become `base`: I8, with a scale for each row, or NF4. */
 ent_status ent_weights_cache_quantize(ent_weights_cache **out, ent_params *params, ent_dtype base, const char *dir,
-                                      bool verify);
+                                      bool verify, bool (*stop)(void));
 void ent_weights_cache_close(ent_weights_cache *cache);
 
 size_t ent_weights_cache_bytes(const ent_weights_cache *cache); /* of the mapping; 0 for NULL */

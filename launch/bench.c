@@ -89,9 +89,9 @@ static ent_status unit_at(ent_unit *out, void *context, size_t i)
 static ent_status convert_weights(ent_bench *b)
 {
     const ent_config *c = b->options->config;
-    ENT_TRY(ent_model_convert(&b->model, NULL, true));
+    ENT_TRY(ent_model_convert(&b->model, NULL, true, NULL));
     ENT_TRY(ent_model_calibrate(&b->model, ent_model_compute(c), (size_t)c->training.batch_size, unit_at, b));
-    ENT_TRY(ent_model_convert(&b->model, NULL, true));
+    ENT_TRY(ent_model_convert(&b->model, NULL, true, NULL));
     if (b->model.converted && b->options->shape)
         ent_bench_weights_release(&b->weights);
     return ENT_OK;

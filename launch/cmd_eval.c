@@ -77,7 +77,7 @@ static ent_status open_model(evaluation *e)
     const ent_model_options how = {
         .path = a->model, .adapter = a->adapter, .compute = computes[a->precision], .max_positions = 1};
     ENT_TRY(ent_model_open(&e->model, &how));
-    ENT_TRY(ent_model_convert(&e->model, NULL, true));
+    ENT_TRY(ent_model_convert(&e->model, NULL, true, NULL));
     e->positions = ent_model_positions(&e->model.config);
     return ENT_OK;
 }

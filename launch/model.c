@@ -235,16 +235,16 @@ ent_status ent_model_calibrate(ent_model *m, ent_compute compute, size_t count, 
     return ent_calibration_new(&m->calibration, m->decoder, count, source, context);
 }
 
-ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify)
+ent_status ent_model_convert(ent_model *m, const char *cache_dir, bool verify, bool (*stop)(void))
 {
     ent_params *params = ent_decoder_params(m->decoder);
     if (m->converted)
         return ENT_OK;
     if (m->base == ENT_BASE_NONE)
-        ENT_TRY(ent_weights_cache_open(&m->converted, params, cache_dir, verify));
+        ENT_TRY(ent_weights_cache_open(&m->converted, params, cache_dir, verify, stop));
     else
-        ENT_TRY(ent_weights_cache_quantize(&m->converted, params,
-                                           m->base == ENT_BASE_NF4 ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, cache_dir, verify));
+        ENT_TRY(ent_weights_cache_quantize(
+            &m->converted, params, m->base == ENT_BASE_NF4 ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, cache_dir, verify, stop));
     if (m->converted && m->weights)
         ent_safetensors_release(m->weights);
     return set_norms(m);

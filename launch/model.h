@@ -58,8 +58,9 @@ ent_status ent_model_calibrate(ent_model *model, ent_compute compute, size_t cou
 
 /* The parts of it before calibration, and after it: weights that aren't stored as `base` says, or as products with them
  * need them, are converted, into a file in cache_dir that all ranks map (io/weights_cache.h); only one of the two calls
- * finds any. cache_dir NULL: in memory. The rank that `verify`s comes before the others. */
-ent_status ent_model_convert(ent_model *model, const char *cache_dir, bool verify);
+ * finds any. cache_dir NULL: in memory. The rank that `verify`s comes before the others. `stop` is
+ * asked every now and then (NULL: never); yes: ENT_ESTOPPED. */
+ent_status ent_model_convert(ent_model *model, const char *cache_dir, bool verify, bool (*stop)(void));
 void ent_model_close(ent_model *model);
 
 #endif

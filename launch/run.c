@@ -112,7 +112,7 @@ static ent_status convert_weights(void *context)
     ent_run *run = context;
     char *cache;
     ENT_TRY(cache_folder(&cache, run));
-    const ent_status st = ent_model_convert(&run->model, cache, run->comm->rank == 0);
+    const ent_status st = ent_model_convert(&run->model, cache, run->comm->rank == 0, ent_turn_stop);
     free(cache);
     return st;
 }
@@ -181,7 +181,7 @@ static ent_status open_trainer(ent_run *run)
                                          .seq_len = (size_t)c->data.seq_len,
                                          .seed = (uint64_t)c->training.seed,
                                          .teaching = ent_teachers_teaching(&run->teachers),
-                                         .stop = ent_turn_stop};
+                                         .stop = ent_signals_stop};
     return ent_trainer_new(&run->trainer, run->model.decoder, run->comm, &options);
 }
 

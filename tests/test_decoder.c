@@ -75,7 +75,7 @@ static void open_model(ent_model *m, const char *name, bool adapted, ent_compute
     const ent_model_options options = {
         .path = model, .adapter = adapted ? adapter : NULL, .train = true, .compute = compute, .max_positions = T};
     OK(ent_model_open(m, &options));
-    OK(ent_model_convert(m, NULL, true));
+    OK(ent_model_convert(m, NULL, true, NULL));
 }
 
 /* |x - y| / |y| over all elements (L2). */

@@ -199,9 +199,9 @@ static void quantized_weights_are_small(void **state)
         ent_trainer *trainer;
         ent_weights_cache *cache;
         ent_memory_plan m;
-        assert_int_equal(
-            ent_weights_cache_quantize(&cache, ent_decoder_params(d), i ? ENT_DTYPE_NF4 : ENT_DTYPE_I8, NULL, true),
-            ENT_OK);
+        assert_int_equal(ent_weights_cache_quantize(&cache, ent_decoder_params(d), i ? ENT_DTYPE_NF4 : ENT_DTYPE_I8,
+                                                    NULL, true, NULL),
+                         ENT_OK);
         assert_int_equal(ent_comm_self(&comm), ENT_OK);
         assert_int_equal(ent_trainer_new(&trainer, d, comm, &options), ENT_OK);
         ent_plan_memory(&m, d, &grouped, trainer, N);

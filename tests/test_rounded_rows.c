@@ -11,12 +11,13 @@
 #include "src/autograd/ops.h"
 #include "src/autograd/ops_model.h"
 #include "src/base/philox.h"
+#include "src/nn/decoder.h"
 #include "src/quant/int8_choice.h"
 #include "src/tensor/gemm.h"
 
 enum { ROWS = 37, IN = 70, OUT = 50 };
 
-static float x[ROWS * IN], addend[ROWS * IN], norm[IN], ones[IN], powers[IN];
+static float x[ROWS * IN], addend[ROWS * IN], norm[IN], ones[96], twos[96], powers[IN];
 static int8_t q[OUT * IN];
 static float scales[OUT];
 static ent_tensor weight;
@@ -36,9 +37,10 @@ static int set_up(void **state)
         w[i] = (float)ent_random_normal(&rng, i + 200000);
     for (int j = 0; j < IN; j++) {
         norm[j] = 1 + 0.01f * (float)j;
-        ones[j] = 1;
         powers[j] = j % 3 ? 1 : 4;
     }
+    for (size_t j = 0; j < sizeof ones / sizeof *ones; j++)
+        twos[j] = 2 * (ones[j] = 1);
     const ent_tensor stored = ent_tensor_view(w, 2, (size_t[]){OUT, IN});
     ent_int8_rows(q, scales, &stored, NULL, 0, OUT);
     weight = stored;
@@ -137,11 +139,156 @@ static void products_take_rows_of_their_factors(void **state)
     assert_false(takes(powers, NULL));
 }
 
+/* A decoder all of whose projections but one are int8, and a unit of it. */
+enum { T = 40, LAYERS = 2, HIDDEN = 32, MOST = 96 * 32 };
+
+typedef struct subject {
+    ent_decoder *decoder;
+    ent_params *params;
+    float *values;
+    int8_t (*q)[MOST];
+    float (*scales)[MOST];
+} subject;
+
+static subject subject_of(const float *factors_of_some)
+{
+    const ent_model_config config = {.model_type = "llama",
+                                     .vocab_size = 50,
+                                     .hidden_size = HIDDEN,
+                                     .intermediate_size = 96,
+                                     .n_layers = LAYERS,
+                                     .n_heads = 4,
+                                     .n_kv_heads = 2,
+                                     .head_dim = 8,
+                                     .max_position_embeddings = T,
+                                     .rms_norm_eps = 1e-5,
+                                     .rope_theta = 100};
+    const ent_lora_config lora = {.r = 3, .alpha = 5, .targets = (1u << ENT_N_PROJ) - 1};
+    subject s = {0};
+    assert_int_equal(ent_decoder_new(&s.decoder, &config, &lora, true, T), ENT_OK);
+    s.params = ent_decoder_params(s.decoder);
+    const size_t n = ent_decoder_projections(s.decoder);
+    size_t count = 0;
+    for (size_t i = 0; i < s.params->count; i++)
+        count += ent_tensor_count(&s.params->items[i]->tensor);
+    s.values = malloc(count * sizeof *s.values);
+    s.q = malloc(n * sizeof *s.q);
+    s.scales = malloc(n * sizeof *s.scales);
+    assert_true(s.values && s.q && s.scales);
+    float *at = s.values;
+    for (size_t i = 0; i < s.params->count; i++) {
+        ent_tensor *t = &s.params->items[i]->tensor;
+        const ent_rng draws = {.seed = 11, .stream = (uint32_t)i};
+        for (size_t j = 0; j < ent_tensor_count(t); j++)
+            at[j] = ent_random_normal(&draws, j) * 0.3f + (float)(t->n_dims == 1);
+        assert_int_equal(ent_params_bind(s.params, s.params->items[i], t->n_dims, t->shape, ENT_DTYPE_F32, at, "t"),
+                         ENT_OK);
+        at += ent_tensor_count(t);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ent_tensor *w = ent_decoder_projection(s.decoder, i);
+        if (i == ENT_Q_PROJ) /* of the first layer: in fp32 */
+            continue;
+        w->column_factors = i % 2 ? factors_of_some : ones;
+        ent_int8_rows(s.q[i], s.scales[i], w, w->column_factors, 0, w->shape[0]);
+        w->data = s.q[i];
+        w->dtype = ENT_DTYPE_I8;
+        w->row_scales = s.scales[i];
+        w->compute = ENT_COMPUTE_INT8;
+    }
+    return s;
+}
+
+static void subject_end(subject *s)
+{
+    ent_decoder_free(s->decoder);
+    free(s->values);
+    free(s->q);
+    free(s->scales);
+}
+
+/* Loss and gradient; the tape took what was planned. */
+static double loss_of(const subject *s, bool recompute)
+{
+    static int32_t ids[T], starts[T], targets[T];
+    const ent_tokens tokens = {T, ids, starts};
+    ent_tape *tapes[2];
+    double loss = 0;
+    for (int t = 0; t < T; t++) {
+        ids[t] = (t * 7 + 3) % 50;
+        starts[t] = t < 13 ? 0 : 13;
+        targets[t] = (t * 11 + 5) % 50;
+    }
+    ent_decoder_recompute(s->decoder, recompute);
+    for (int real = 0; real < 2; real++) {
+        ent_tensor *y;
+        assert_int_equal(ent_tape_new(&tapes[real], !real), ENT_OK);
+        memset(s->params->grad, 0, s->params->n_trainable * sizeof(float));
+        assert_int_equal(ent_decoder_loss(&y, tapes[real], s->decoder, &tokens, targets, NULL), ENT_OK);
+        assert_int_equal(ent_tape_backward(tapes[real], y, 1), ENT_OK);
+        loss = real ? (double)ent_values(y)[0] : 0;
+    }
+    assert_int_equal(ent_tape_peak(tapes[0]), ent_tape_peak(tapes[1]));
+    ent_tape_free(tapes[0]);
+    ent_tape_free(tapes[1]);
+    return loss;
+}
+
+/* Factors of 2 change no bit, but those of a projection beside are others: then it rounds by itself. */
+static void a_decoder_has_the_bits_of_products_that_round(void **state)
+{
+    (void)state;
+    subject shared = subject_of(ones), apart = subject_of(twos);
+    for (int recompute = 0; recompute < 2; recompute++) {
+        assert_true(loss_of(&shared, recompute) == loss_of(&apart, recompute));
+        assert_memory_equal(shared.params->grad, apart.params->grad, shared.params->n_trainable * sizeof(float));
+    }
+    const double kept = loss_of(&shared, false);
+    assert_true(kept > 0);
+    assert_true(loss_of(&apart, true) == kept);
+    assert_memory_equal(shared.params->grad, apart.params->grad, shared.params->n_trainable * sizeof(float));
+    subject_end(&shared);
+    subject_end(&apart);
+}
+
+/* The last logits, of all tokens at once, and piece by piece, with rows of the pieces before where rows are rounded. */
+static void a_decoder_with_a_cache_has_the_bits_of_one_without(void **state)
+{
+    static int32_t ids[T], starts[T];
+    static const size_t pieces[] = {1, 17, 2, 1, 19};
+    (void)state;
+    subject s = subject_of(twos);
+    ent_tape *tape, *other;
+    ent_kv_cache *cache;
+    ent_tensor *all, *last;
+    size_t at = 0;
+    for (int t = 0; t < T; t++)
+        ids[t] = (t * 7 + 3) % 50;
+    assert_int_equal(ent_tape_new(&tape, false), ENT_OK);
+    assert_int_equal(ent_tape_new(&other, false), ENT_OK);
+    ent_tape_record(tape, false);
+    ent_tape_record(other, false);
+    assert_int_equal(ent_decoder_logits(&all, tape, s.decoder, &(ent_tokens){T, ids, starts}), ENT_OK);
+    assert_int_equal(ent_kv_cache_new(&cache, ent_decoder_config(s.decoder), T), ENT_OK);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; at += pieces[i++]) {
+        ent_tape_rewind(other);
+        assert_int_equal(ent_decoder_next(&last, other, s.decoder, cache, ids + at, pieces[i]), ENT_OK);
+        assert_memory_equal(ent_values(last), ent_values(all) + (at + pieces[i] - 1) * 50, 50 * sizeof(float));
+    }
+    assert_int_equal(at, T);
+    ent_kv_cache_free(cache);
+    ent_tape_free(other);
+    ent_tape_free(tape);
+    subject_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_those_of_the_norm),
         cmocka_unit_test(products_take_rows_of_their_factors),
+        cmocka_unit_test(a_decoder_has_the_bits_of_products_that_round),
+        cmocka_unit_test(a_decoder_with_a_cache_has_the_bits_of_one_without),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -120,8 +120,8 @@ static ent_status train(ent_trainer **trainer, ent_model *model, ent_comm *comm,
                                     .compute = converted ? ENT_COMPUTE_BF16 : ENT_COMPUTE_FP32,
                                     .max_positions = T};
     ENT_TRY(ent_comm_agree(comm, ent_model_open(model, &open)));
-    ENT_TRY(ent_comm_agree(comm, comm->rank == 0 ? ent_model_convert(model, folder, true) : ENT_OK));
-    ENT_TRY(ent_comm_agree(comm, comm->rank != 0 ? ent_model_convert(model, folder, false) : ENT_OK));
+    ENT_TRY(ent_comm_agree(comm, comm->rank == 0 ? ent_model_convert(model, folder, true, NULL) : ENT_OK));
+    ENT_TRY(ent_comm_agree(comm, comm->rank != 0 ? ent_model_convert(model, folder, false, NULL) : ENT_OK));
     ENT_TRY(ent_comm_agree(comm, ent_trainer_new(trainer, model->decoder, comm, &options)));
     for (int step = 0; step < STEPS; step++) {
         ent_step_result result;

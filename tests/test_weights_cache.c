@@ -103,7 +103,7 @@ static void open_and_check(model *m, bool verify, bool noted)
 {
     ent_weights_cache *cache;
     bind_again(m);
-    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify, NULL));
     assert_non_null(cache);
     check_values(m);
     assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
@@ -134,7 +134,7 @@ static void in_memory_nothing_is_written(void **state)
 {
     model *m = *state;
     ent_weights_cache *cache;
-    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true, NULL));
     check_values(m);
     ent_weights_cache_close(cache);
     assert_int_equal(rmdir(m->dir), 0);
@@ -146,7 +146,7 @@ static void nothing_is_made_of_nothing(void **state)
     ent_weights_cache *cache;
     for (size_t i = 0; i < m->params.count; i++)
         m->params.items[i]->tensor.compute = ENT_COMPUTE_FP32;
-    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true, NULL));
     assert_null(cache);
     assert_int_equal(rmdir(m->dir), 0);
 }
@@ -166,7 +166,7 @@ static void a_large_one_is_written_in_pieces(void **state)
     t->data = values;
     t->compute = ENT_COMPUTE_BF16;
     assert_ok(ent_params_seal(&params));
-    assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true));
+    assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true, NULL));
     for (size_t i = 0; i < LARGE; i++)
         assert_int_equal(((const uint16_t *)t->data)[i], ent_f32_to_bf16(values[i]));
     ent_weights_cache_close(cache);
@@ -238,7 +238,7 @@ static void open_int8(model *m, bool verify, bool noted)
 {
     ent_weights_cache *cache;
     bind_int8(m);
-    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, verify, NULL));
     check_int8(m);
     assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
     ent_weights_cache_close(cache);
@@ -252,7 +252,7 @@ static void int8_stands_beside_bf16(void **state)
     char path[400];
     ent_weights_cache *cache;
     bind_int8(m);
-    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, NULL, true, NULL));
     check_int8(m);
     ent_weights_cache_close(cache);
     open_int8(m, true, false);
@@ -310,7 +310,7 @@ static void other_factors_or_types_are_another_file(void **state)
     assert_int_equal(files_in(m->dir), 2);
     bind_int8(m);
     m->params.items[4]->tensor.compute = ENT_COMPUTE_BF16; /* chosen otherwise */
-    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, true, NULL));
     assert_int_equal(m->params.items[4]->tensor.dtype, ENT_DTYPE_BF16);
     ent_weights_cache_close(cache);
     assert_int_equal(files_in(m->dir), 3);
@@ -335,7 +335,7 @@ static void large_int8_is_written_in_pieces(void **state)
         t->compute = ENT_COMPUTE_INT8;
         t->column_factors = factors;
         assert_ok(ent_params_seal(&params));
-        assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true));
+        assert_ok(ent_weights_cache_open(&cache, &params, m->dir, true, NULL));
         if (again)
             check_rows(t, values, factors);
         assert_null(ent_weights_cache_note(cache));
@@ -355,7 +355,7 @@ static void a_changed_model_makes_it_anew(void **state)
     m->a[N / 2] += 1; /* and one of the sample: another name */
     bind_again(m);
     ent_weights_cache *cache;
-    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, false));
+    assert_ok(ent_weights_cache_open(&cache, &m->params, m->dir, false, NULL));
     check_values(m);
     ent_weights_cache_close(cache);
 }
@@ -366,9 +366,47 @@ static void a_folder_that_can_not_be_made_is_named(void **state)
     ent_weights_cache *cache;
     char dir[128];
     snprintf(dir, sizeof dir, "%s/none/cache", m->dir);
-    assert_int_equal(ent_weights_cache_open(&cache, &m->params, dir, true), ENT_EIO);
+    assert_int_equal(ent_weights_cache_open(&cache, &m->params, dir, true, NULL), ENT_EIO);
     assert_non_null(strstr(ent_message(), dir));
     assert_null(cache);
+}
+
+static int asked, asked_until_yes;
+
+static bool stops(void)
+{
+    return ++asked > asked_until_yes;
+}
+
+/* At whatever piece: while it is written, read back, or compared when it is there. */
+static void it_stops_between_pieces(void **state)
+{
+    model *m = *state;
+    ent_weights_cache *cache;
+    char path[400];
+    for (int there = 0; there < 2; there++) {
+        ino_t before = there ? only_file(path, m->dir).st_ino : 0;
+        ent_status st = ENT_ESTOPPED;
+        for (asked_until_yes = 0; st == ENT_ESTOPPED; asked_until_yes++) {
+            asked = 0;
+            bind_again(m);
+            st = ent_weights_cache_open(&cache, &m->params, m->dir, true, stops);
+            if (st == ENT_ESTOPPED) {
+                assert_null(cache);
+                assert_string_equal(ent_message(), "stopped");
+                assert_ptr_equal(m->params.items[0]->tensor.data, m->a);
+                if (there)
+                    assert_int_equal(only_file(path, m->dir).st_ino, before);
+                else
+                    assert_int_equal(rmdir(m->dir), 0);
+            }
+        }
+        assert_ok(st);
+        assert_int_equal(asked, there ? 3 : 6);
+        check_values(m);
+        assert_null(ent_weights_cache_note(cache));
+        ent_weights_cache_close(cache);
+    }
 }
 
 int main(void)
@@ -381,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_large_one_is_written_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_one_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_model_makes_it_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_stops_between_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(int8_stands_beside_bf16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_of_int8_is_seen, set_up, tear_down),

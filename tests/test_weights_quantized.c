@@ -104,7 +104,7 @@ static void open_quantized(model *m, ent_dtype base, const char *dir, bool verif
     ent_weights_cache *cache;
     static float values[N];
     bind_again(m);
-    assert_ok(ent_weights_cache_quantize(&cache, &m->params, base, dir, verify));
+    assert_ok(ent_weights_cache_quantize(&cache, &m->params, base, dir, verify, NULL));
     assert_int_equal(ent_weights_cache_note(cache) != NULL, noted);
     expect_quantized(&m->params.items[0]->tensor, base, m->a);
     for (size_t i = 0; i < N; i++)
@@ -171,7 +171,7 @@ static void others_only_map_it(void **state)
     const ino_t made = only_file(path, m->dir).st_ino;
     flip_bit(path, 128);
     bind_again(m);
-    assert_ok(ent_weights_cache_quantize(&cache, &m->params, ENT_DTYPE_I8, m->dir, false));
+    assert_ok(ent_weights_cache_quantize(&cache, &m->params, ENT_DTYPE_I8, m->dir, false, NULL));
     assert_null(ent_weights_cache_note(cache));
     assert_int_equal(only_file(path, m->dir).st_ino, made);
     ent_weights_cache_close(cache);
@@ -192,14 +192,14 @@ static void a_large_one_is_made_in_pieces(void **state)
         assert_ok(ent_params_declare(&t, &params, "large", 2, (size_t[]){MANY, WIDE}, false));
         t->data = values;
         assert_ok(ent_params_seal(&params));
-        assert_ok(ent_weights_cache_quantize(&cache, &params, bases[b], m->dir, true));
+        assert_ok(ent_weights_cache_quantize(&cache, &params, bases[b], m->dir, true, NULL));
         expect_quantized(t, bases[b], values);
         ent_weights_cache_close(cache);
         t->data = values;
         t->dtype = ENT_DTYPE_F32;
         const float before = values[1990 * WIDE + 1050];
         values[1990 * WIDE + 1050] = NAN;
-        assert_fails(ent_weights_cache_quantize(&cache, &params, bases[b], NULL, true), ENT_ENUMERIC,
+        assert_fails(ent_weights_cache_quantize(&cache, &params, bases[b], NULL, true, NULL), ENT_ENUMERIC,
                      "large: row 1990, column 1050 is nan");
         values[1990 * WIDE + 1050] = before;
         ent_params_clear(&params);
@@ -213,10 +213,10 @@ static void what_is_quantized_stays(void **state)
     ent_weights_cache *cache, *second;
     for (size_t b = 0; b < 2; b++) {
         bind_again(m);
-        assert_ok(ent_weights_cache_quantize(&cache, &m->params, bases[b], NULL, true));
+        assert_ok(ent_weights_cache_quantize(&cache, &m->params, bases[b], NULL, true, NULL));
         m->params.items[0]->tensor.compute = ENT_COMPUTE_BF16;
         m->params.items[2]->tensor.compute = ENT_COMPUTE_INT8;
-        assert_ok(ent_weights_cache_open(&second, &m->params, NULL, true));
+        assert_ok(ent_weights_cache_open(&second, &m->params, NULL, true, NULL));
         assert_null(second);
         ent_weights_cache_close(cache);
     }
@@ -239,7 +239,7 @@ static void numbers_that_can_not_be_quantized_are_named(void **state)
                 m->a[69 * COLUMNS + 330] = m->a[40 * COLUMNS + 331] = bad[i].x;
                 bind_again(m);
                 const ent_status st =
-                    ent_weights_cache_quantize(&cache, &m->params, bases[b], in_file ? m->dir : NULL, true);
+                    ent_weights_cache_quantize(&cache, &m->params, bases[b], in_file ? m->dir : NULL, true, NULL);
                 m->a[69 * COLUMNS + 330] = m->a[40 * COLUMNS + 331] = before;
                 ent_weights_cache_close(cache);
                 if (found == NULL) {

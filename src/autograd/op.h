@@ -1,9 +1,10 @@
 /* What an operator is. One file in src/autograd/ops/ holds an operator's shape check, forward, backward and test cases,
  * and one line in ops.def names it.
  *
- * A node is one application of an operator. Forward reads in[] and writes out; backward reads out->grad and ADDS to
- * in[i]->grad of every input whose grad is not NULL, or sets it if `fresh` says so. Neither allocates nor fails: memory
- * was taken when the node was made. Both may use the node's scratch, whose contents don't last between calls.
+ * A node is one application of an operator. Forward reads in[] and writes out, and `also` where there is one; backward
+ * reads their gradients and ADDS to in[i]->grad of every input whose grad is not NULL, or sets it if `fresh` says so.
+ * Neither allocates nor fails: memory was taken when the node was made. Both may use the node's scratch, whose contents
+ * don't last between calls.
  */
 #ifndef ENT_AUTOGRAD_OP_H
 #define ENT_AUTOGRAD_OP_H
@@ -67,7 +68,9 @@ struct ent_node {
 ent_status ent_node_new(ent_node **out, ent_tape *tape, const ent_op *op, ent_tensor *const *in, size_t n_in,
                         size_t ctx_bytes);
 
-/* Gives it a second result of the given shape: node->also. Where backward runs, both results have gradients. */
+/* Gives it a second result of the given shape, before it is run: node->also. Where backward runs, both results have
+ * gradients, zeros for one that the loss doesn't depend on. Backward may overwrite them. Not for operators that are
+ * left out where their result isn't wanted (ENT_UNREAD_OUT and ENT_UNREAD_SAVED). */
 ent_status ent_node_also(ent_tape *tape, ent_node *node, size_t n_dims, const size_t *shape);
 
 /* Ends it: makes the output tensor of the given shape in the tape's memory, runs forward, and records the node if an
