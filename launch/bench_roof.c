@@ -8,6 +8,7 @@
 #include "src/base/tiles.h"
 #include "src/tensor/gemm.h"
 
+enum { ROWS = 512 }; /* of one measured product at most: more are computed in stretches of about as many */
 enum { SQUARE = 1024, MOST_RUNS = 64, MOST_PRODUCTS = 65 }; /* a model has about four shapes */
 
 /* Two matrices of random-looking numbers beside the weight: in memory that goes back to the system at once. */
@@ -68,13 +69,17 @@ static int compare_rates(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median_rate(const operands *o, const ent_roof_product *p, double seconds)
+/* Of at least `least` runs behind a first one, which is enough if it took longer than `seconds` and one is asked for.
+ */
+static double median_rate(const operands *o, const ent_roof_product *p, double seconds, size_t least)
 {
     double rates[MOST_RUNS];
     size_t runs = 0;
-    run_once(o, p);
-    const double until = ent_now() + seconds;
-    for (double begin = ent_now(); runs < MOST_RUNS && (runs < 3 || begin < until);) {
+    double begin = ent_now();
+    const double first = run_once(o, p), until = ent_now() + seconds;
+    if (least == 1 && ent_now() - begin > seconds)
+        return first / (ent_now() - begin);
+    for (begin = ent_now(); runs < MOST_RUNS && (runs < least || begin < until);) {
         const double operations = run_once(o, p), end = ent_now();
         rates[runs++] = operations / (end - begin);
         begin = end;
@@ -100,7 +105,7 @@ static ent_flop_kind kind_of(const ent_tensor *w)
 }
 
 /* *rate = the median of some runs. */
-static ent_status try(double *rate, const ent_roof_product *p, double seconds)
+static ent_status try(double *rate, const ent_roof_product *p, double seconds, size_t least)
 {
     enum { LONG = 32768, FEW = 256 }; /* so many rows of logits at a time there are in training */
     const ent_tensor *w = p->weight;
@@ -110,7 +115,7 @@ static ent_status try(double *rate, const ent_roof_product *p, double seconds)
     if (w)
         ENT_TRY(ent_gemm_weight_plan(&scratch, w, rows));
     ENT_TRY(take(&o, rows, w ? w->shape[1] : 2 * SQUARE, w ? w->shape[0] : (size_t)ent_threads() * SQUARE, scratch));
-    *rate = median_rate(&o, p, seconds);
+    *rate = median_rate(&o, p, seconds, least);
     give_back(&o);
     return ENT_OK;
 }
@@ -121,7 +126,7 @@ static ent_status choose(ent_roof *roof, const ent_roof_product *products, size_
     double rates[MOST_PRODUCTS][3], best[ENT_N_FLOPS] = {0};
     for (size_t look = 0; look < 3; look++)
         for (size_t i = 0; i < n; i++)
-            ENT_TRY(try(&rates[i][look], &products[i], seconds));
+            ENT_TRY(try(&rates[i][look], &products[i], seconds, 1));
     for (size_t i = 0; i < n; i++) {
         const ent_flop_kind kind = products[i].weight ? kind_of(products[i].weight) : ENT_FLOPS_FP32;
         qsort(rates[i], 3, sizeof **rates, compare_rates);
@@ -138,6 +143,8 @@ ent_status ent_roof_choose(ent_roof *out, const ent_params *params, size_t rows,
     ent_roof_product products[MOST_PRODUCTS] = {{.direction = ENT_ROOF_SQUARES, .rows = SQUARE}};
     size_t n = 1;
     *out = (ent_roof){0};
+    if (rows > ROWS)
+        rows = ROWS;
     for (size_t i = 0; i < params->count && n + 2 <= MOST_PRODUCTS; i++)
         if (is_new_shape(params, i)) {
             const ent_tensor *w = &params->items[i]->tensor;
@@ -152,7 +159,7 @@ ent_status ent_roof_measure(double out[ENT_N_FLOPS], const ent_roof *roof, doubl
     for (int i = 0; i < ENT_N_FLOPS; i++) {
         out[i] = 0;
         if (roof->of[i].rows)
-            ENT_TRY(try(&out[i], &roof->of[i], seconds));
+            ENT_TRY(try(&out[i], &roof->of[i], seconds, 3));
     }
     return ENT_OK;
 }

@@ -18,9 +18,9 @@ typedef struct ent_roof {
     ent_roof_product of[ENT_N_FLOPS];
 } ent_roof;
 
-/* The fastest product of each kind, over all shapes of the frozen weights with `rows` tokens and in fp32 the square
- * ones too: by the median of three looks, each the median of products repeated for about `seconds`. Its rate is then
- * measured by itself: the largest of several measurements would be what the luckiest one shows. ENT_ENOMEM. */
+/* The fastest product of each kind, over all shapes of the frozen weights with `rows` tokens, 512 at most, and in fp32
+ * the square ones too: by the median of three looks, each the median of products repeated for about `seconds`. Its rate
+ * is then measured by itself: the largest of several measurements would be what the luckiest one shows. ENT_ENOMEM. */
 ent_status ent_roof_choose(ent_roof *out, const ent_params *params, size_t rows, double seconds);
 
 /* out[kind] = operations a second of that product, the median of those repeated for about `seconds`; 0 where there is
