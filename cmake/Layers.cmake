@@ -10,8 +10,8 @@ target_compile_options(ent_flags INTERFACE -ffp-contract=off)
 if(ENT_WERROR)
   target_compile_options(ent_flags INTERFACE -Werror)
 endif()
-if(ENT_SANITIZE)
-  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+if(ENT_SANITIZE) # -O1: instrumented code takes long to optimise; src/kernel is
+  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
     -Wno-format-truncation -Wno-format-overflow -Wno-maybe-uninitialized) # false alarms in instrumented code
   target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
 endif()
