@@ -106,8 +106,12 @@ static ent_status run(void)
 
 int main(int argc, char **argv)
 {
+    if (argc != 1) {
+        fprintf(stderr, "model_io: expected no arguments, found %s\n", argv[1]);
+        return 1;
+    }
     mallopt(M_TOP_PAD, 4 << 20); /* the heap grows once */
-    ent_status st = argc == 1 ? run() : ent_fail(ENT_EINVAL, "expected no arguments, found %s", argv[1]);
+    ent_status st = run();
     for (int i = 0; i < N_FILES; i++)
         if (unlink(files[i]) != 0 && st == ENT_OK)
             st = ent_fail(ENT_EIO, "%s could not be removed", files[i]);
