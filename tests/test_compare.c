@@ -390,6 +390,21 @@ static void long_reports_are_cut(void **state)
 }
 
 /* Hunks that are far from each other are apart, with the places of their lines. */
+static void calls_made_again_are_passed_over(void **state)
+{
+    (void)state;
+    ent_trace golden, fresh;
+    golden = new_trace("golden");
+    fresh = new_trace("fresh");
+    closes(&golden, 5, "/a", 3);
+    with(add(&fresh, 5, "close", "fd=3", -512), 3, "/a");
+    closes(&fresh, 5, "/a", 3);
+    free(compared(&golden, &fresh, false, true));
+    free(compared(&fresh, &golden, true, true));
+    ent_trace_clear(&golden);
+    ent_trace_clear(&fresh);
+}
+
 static void hunks_say_where_they_are(void **state)
 {
     (void)state;
@@ -422,6 +437,7 @@ int main(void)
         cmocka_unit_test(a_call_that_changes_its_thread_is_seen),
         cmocka_unit_test(threads_may_run_in_any_order),
         cmocka_unit_test(the_loader_is_passed_over),
+        cmocka_unit_test(calls_made_again_are_passed_over),
         cmocka_unit_test(long_reports_are_cut),
         cmocka_unit_test(hunks_say_where_they_are),
     };

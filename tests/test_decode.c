@@ -309,7 +309,8 @@ static void nothing(int signal)
 
 static void ask_for_other_things(void)
 {
-    struct sigaction action = {.sa_handler = nothing};
+    const struct sigaction action = {.sa_handler = nothing};
+    const sigset_t alarm_signal = {{1 << (SIGALRM - 1)}};
     char *map = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(map, 3 * PAGE);
     mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE, 5555, 0x1000);
@@ -319,12 +320,12 @@ static void ask_for_other_things(void)
     syscall(5000, 1, 0, 3);
     prctl(PR_SET_NAME, "renamed");
     sigaction(SIGALRM, &action, NULL);
-    ualarm(2000, 2000);
+    sigprocmask(SIG_BLOCK, &alarm_signal, NULL); /* one signal, and while it is waited for only */
+    ualarm(2000, 0);
     syscall(SYS_rt_sigsuspend, &action.sa_mask, 8);
     const pid_t pid = fork();
     if (pid == 0)
         _exit(0);
-    ualarm(0, 0);
     syscall(SYS_kill, pid, 0);
     syscall(SYS_wait4, pid, NULL, WNOHANG, NULL);
     syscall(SYS_getrandom, room, 16, 1);

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "trace/compare.h"
 #include "trace/normalise.h"
 #include "tests/trace_helpers.h"
@@ -390,9 +392,43 @@ static void probes_are_masked_one_by_one(void **state)
     }
 }
 
+/* When a signal comes is not the program's doing: a call it cuts off is made again. */
+static void calls_made_again_are_known(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t result;
+        const char *between, *again; /* the next calls of the thread; between: NULL for none */
+        bool with_handler, restarted;
+    } cases[] = {
+        {-512, NULL, "fd=1", false, true},    {-513, NULL, "fd=1", true, true},
+        {-514, "getpid", "fd=1", true, true}, {-512, NULL, "fd=4", true, false},
+        {-512, NULL, "fd=4", false, false},   {-512, "getpid", "fd=1", false, false},
+        {-EINTR, NULL, "fd=1", false, false}, {5, NULL, "fd=1", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ent_trace t;
+        ent_normaliser n;
+        t = new_trace("t");
+        add(&t, 5, "read", "fd=1;buf=0x7000;count=9", cases[i].result);
+        add(&t, 6, "read", "fd=2;buf=0x7000;count=9", 3); /* another thread's */
+        if (cases[i].between)
+            add(&t, 5, cases[i].between, "", 77);
+        if (cases[i].with_handler)
+            add(&t, 5, "rt_sigreturn", "", -4);
+        add(&t, 5, "read", kept(&t, "%s;buf=abc;count=9", cases[i].again), 3);
+        assert_ok(ent_normalise_begin(&n, &t, NULL));
+        assert_int_equal(ent_normalise_is_restarted(&n, 0), cases[i].restarted);
+        assert_false(ent_normalise_is_restarted(&n, t.count - 1));
+        ent_normalise_end(&n);
+        ent_trace_clear(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_made_again_are_known),
         cmocka_unit_test(lines_have_what_stays),
         cmocka_unit_test(compared_lines_have_the_whole_hash_only),
         cmocka_unit_test(temporary_names_are_found),

@@ -102,7 +102,7 @@ static ent_status choose(side *s, const ent_trace *trace, bool strict)
     ent_status st;
     ENT_GO(find_threads(&seen, trace));
     for (size_t i = s->normaliser.first; i < trace->count; i++) {
-        if (!strict && !ent_normalise_is_own(&s->normaliser, i))
+        if ((!strict && !ent_normalise_is_own(&s->normaliser, i)) || ent_normalise_is_restarted(&s->normaliser, i))
             continue;
         const first_seen key = {trace->calls[i].tid, 0};
         const first_seen *found = bsearch(&key, seen.items, seen.count, sizeof key, by_thread);

@@ -6,8 +6,9 @@
 #include "trace/trace.h"
 
 /* Compares the calls of the program's own input and output, as trace/normalise.h puts them; if `strict`, every call but
- * the execve that started it. Calls are compared thread by thread, in the order in which threads were started; within
- * one, in theirs. The exit codes must be equal too.
+ * the execve that started it. A call that a signal cut off and that was made again counts once. Calls are compared
+ * thread by thread, in the order in which threads were started; within one, in theirs. The exit codes must be equal
+ * too.
  *
  * Appends a report like a unified diff: the labels, hunks of three lines around what is missing (-) or added (+), each
  * with the place in the source if it is known, 200 lines at most; then one line that says it all. Of equal traces, only

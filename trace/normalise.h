@@ -51,6 +51,10 @@ void ent_normalise_end(ent_normaliser *n);
 /* Whether call i is one of the program's own input and output. */
 bool ent_normalise_is_own(const ent_normaliser *n, size_t i);
 
+/* Whether call i was cut off by a signal before it did anything, and made again by the kernel, or by the program after
+ * the signal's handler: when signals come is not the program's doing. */
+bool ent_normalise_is_restarted(const ent_normaliser *n, size_t i);
+
 typedef enum {
     ENT_NORMALISE_COMPARE, /* calls are the same if these lines are */
     ENT_NORMALISE_SHOW,    /* for people: with the first bytes of data, and the start of its hash */

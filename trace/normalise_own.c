@@ -128,3 +128,36 @@ bool ent_normalise_is_own(const ent_normaliser *n, size_t i)
             return false;
     return true;
 }
+
+/* The next call of the same thread, from `i` on; count if there is none. */
+static size_t next_of_thread(const ent_trace *trace, size_t i, int tid)
+{
+    while (i < trace->count && trace->calls[i].tid != tid)
+        i++;
+    return i;
+}
+
+static bool asks_the_same(const ent_trace *trace, size_t i, size_t again)
+{
+    const ent_trace_call *a = &trace->calls[i], *b;
+    if (again == trace->count)
+        return false;
+    b = &trace->calls[again];
+    return strcmp(a->name, b->name) == 0 && a->n_args == b->n_args &&
+           (a->n_args == 0 || strcmp(a->args[0].value, b->args[0].value) == 0);
+}
+
+bool ent_normalise_is_restarted(const ent_normaliser *n, size_t i)
+{
+    enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514 }; /* the kernel's own */
+    const ent_trace *trace = n->trace;
+    const ent_trace_call *call = &trace->calls[i];
+    if (!call->returned || call->result > -ERESTARTSYS || call->result < -ERESTARTNOHAND)
+        return false;
+    size_t next = next_of_thread(trace, i + 1, call->tid);
+    if (asks_the_same(trace, i, next))
+        return true;
+    while (next < trace->count && strcmp(trace->calls[next].name, "rt_sigreturn") != 0) /* within the handler */
+        next = next_of_thread(trace, next + 1, call->tid);
+    return next < trace->count && asks_the_same(trace, i, next_of_thread(trace, next + 1, call->tid));
+}
