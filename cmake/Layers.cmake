@@ -11,13 +11,13 @@ if(ENT_WERROR)
   target_compile_options(ent_flags INTERFACE -Werror)
 endif()
 if(ENT_SANITIZE) # -O1: instrumented code takes long to optimise; src/kernel is
-  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+  target_compile_options(ent_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1
     -Wno-format-truncation -Wno-format-overflow -Wno-maybe-uninitialized) # false alarms in instrumented code
   target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
 endif()
 if(ENT_FUZZ)
   target_compile_options(ent_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
-    -fno-omit-frame-pointer -O1 -Wno-pass-failed) # loops stay as they are, and clang says so
+    -fno-omit-frame-pointer -O1 -g1 -Wno-pass-failed) # loops stay as they are, and clang says so
   target_link_options(ent_flags INTERFACE -fsanitize=address,undefined)
 endif()
 target_compile_options(ent_flags INTERFACE -fopenmp "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=") # traces name sources

@@ -89,12 +89,14 @@ static size_t part_of(size_t n, size_t unit, size_t parts)
 
 /* A part of C for each thread, by columns as far as there are enough of them, then by rows. An element is the same in
  * whatever part: so these may depend on the number of threads. Of many columns a thread gets several parts, to even out
- * what the threads lose to others. */
+ * what the threads lose to others; less work than lets another thread catch up with its caches stays with one. */
 void ent_product_shared(ent_product *p)
 {
-    enum { MANY = 1024 };
+    enum { MANY = 1024, WORTH_A_THREAD = 1 << 20 };
     const ent_product_kernels *kernels = ent_kernels_get()->products;
-    const size_t threads = (size_t)ent_threads(), most = (p->n + kernels->columns - 1) / kernels->columns;
+    const size_t worth = p->m * p->n * p->k / WORTH_A_THREAD, all = (size_t)ent_threads(),
+                 threads = worth < 1 ? 1 : worth < all ? worth : all,
+                 most = (p->n + kernels->columns - 1) / kernels->columns;
     if (p->m == 0 || p->n == 0)
         return;
     size_t columns = threads * ((p->n + threads * MANY - 1) / (threads * MANY));
