@@ -1,10 +1,12 @@
 #!/bin/bash
-# The golden runs compute what they did, without mpirun, on 2 and on 3 ranks: the same bits. usage: golden_runs.sh BIN SOURCE
+# The golden runs compute what they did, without mpirun and on 3 ranks (with --thorough: on 2, too): the same bits.
+# usage: golden_runs.sh BIN SOURCE
 . "$(dirname "$0")/lib.sh" "$@"
+RANKS=(0 3); thorough && RANKS+=(2)
 golden=$SOURCE/golden_traces; cd "$WORK" || exit 1
 grep -v '^#' "$golden/runs/list" >list
 while read -r name config optimizer lr precision; do
-  for n in 0 2 3; do
+  for n in "${RANKS[@]}"; do
     check "$name, $n ranks" ranks $n "$BIN/entrenar-train" "$golden/runs/$config" --quiet --trace $name-$n.jsonl \
       --set optimizer.name=$optimizer --set optimizer.lr=$lr --set compute.precision=$precision --set training.output_dir="$WORK/$name-$n" </dev/null
     check "$name, $n ranks: numbers" "$BIN/entrenar" trace compare "$golden/numeric/$name.jsonl" $name-$n.jsonl
