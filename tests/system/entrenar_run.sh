@@ -181,7 +181,7 @@ step() { local at; at=$(newest "$1" 2>/dev/null); at=$(basename "${at:-step-0}" 
 lines() { [ -e "$1/metrics.jsonl" ] && [ "$(wc -l <"$1/metrics.jsonl")" -ge 10 ]; }
 check "undisturbed" "$BIN/entrenar-train" "${C[@]}" --set training.output_dir=calm --set checkpoint.every=0
 begin -n 2 "${C[@]}" --set training.output_dir=killed --set checkpoint.every=10 "${MPI[@]}"
-await test -e killed/checkpoints/step-00000010.h5; kill -KILL "$(rank 1)"; end
+await test -e killed/metrics.jsonl; one=$(rank 1); await test -e killed/checkpoints/step-00000010.h5; kill -KILL "$one"; end
 [ "$code" = 0 ] && said 'SIGKILL (exit code 137); restart 1 of 3 in 0 s, from step-' && ok "a rank is killed: the run is resumed" || bad "a rank is killed: $code: $(cat "$WORK/said")"
 same "a rank is killed" killed
 # Without a checkpoint before it: what is there was saved at the signal.

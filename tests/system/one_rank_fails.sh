@@ -9,7 +9,7 @@ stops() { # exit code, what, what its message holds, program of rank 1 before it
   timeout 60 mpirun --oversubscribe --bind-to none -n 3 sh -c \
     "if [ \$OMPI_COMM_WORLD_RANK = 1 ]; then $before; fi; exec \"\$@\"" sh "$BIN/entrenar-train" "$WORK/llama/config.yaml" --quiet \
     --set training.output_dir="$WORK/out" "$@" >/dev/null 2>"$WORK/err"; local code=$?
-  if [ $code = $expected ] && [ $((SECONDS - start)) -lt 20 ] && [ "$(grep -c '^entrenar: ' "$WORK/err")" = 1 ] &&
+  if [ $code = $expected ] && [ $((SECONDS - start)) -lt 45 ] && [ "$(grep -c '^entrenar: ' "$WORK/err")" = 1 ] &&
      grep '^entrenar: ' "$WORK/err" | grep -q -- "$word" && ! [ -e "$WORK/out/adapter" ]; then ok "$what: $(grep '^entrenar: ' "$WORK/err")"
   else bad "$what: exit $code after $((SECONDS - start)) s: $(head -c 600 "$WORK/err")"; fi
 }
