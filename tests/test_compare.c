@@ -389,7 +389,7 @@ static void long_reports_are_cut(void **state)
     ent_trace_clear(&fresh);
 }
 
-/* Hunks that are far from each other are apart, with the places of their lines. */
+/* When a signal comes is not the program's doing. */
 static void calls_made_again_are_passed_over(void **state)
 {
     (void)state;
@@ -405,6 +405,7 @@ static void calls_made_again_are_passed_over(void **state)
     ent_trace_clear(&fresh);
 }
 
+/* Hunks that are far from each other are apart, with the places of their lines. */
 static void hunks_say_where_they_are(void **state)
 {
     (void)state;

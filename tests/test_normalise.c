@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
 #include <errno.h>
 
 #include "trace/compare.h"
@@ -428,7 +427,6 @@ static void calls_made_again_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_made_again_are_known),
         cmocka_unit_test(lines_have_what_stays),
         cmocka_unit_test(compared_lines_have_the_whole_hash_only),
         cmocka_unit_test(temporary_names_are_found),
@@ -439,6 +437,7 @@ int main(void)
         cmocka_unit_test(probes_are_masked_one_by_one),
         cmocka_unit_test(raw_traces_compare_what_they_know),
         cmocka_unit_test(raw_traces_compare_with_others),
+        cmocka_unit_test(calls_made_again_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
